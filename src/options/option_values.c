@@ -1,0 +1,315 @@
+/* option_values.c - option values: from text to typed fields. Every failure here is a USAGE error that
+ * names the option, what was expected and what was found. */
+#include <ctype.h>
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "options/options.h"
+
+enum { MAX_LIST_ITEMS = 10000 };
+
+static locale_t c_locale;
+static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
+
+static void make_c_locale(void) { c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); }
+
+/* Parse a decimal number that is the whole of text. The program's locale must not matter (decimal comma), and
+ * strtod's hexadecimals, infinities and NaNs are not wanted. */
+static bool parse_number(const char *text, double *value) {
+    char *end;
+    if (!*text || text[strspn(text, "+-.0123456789eE")]) return false;
+    pthread_once(&c_locale_once, make_c_locale);
+    double number = c_locale ? strtod_l(text, &end, c_locale) : strtod(text, &end);
+    if (end == text || *end || !isfinite(number)) return false;
+    *value = number;
+    return true;
+}
+
+static bool parse_whole_number(const char *text, double *value) {
+    double number;
+    size_t n_sign = *text == '-' || *text == '+';
+    if (!text[n_sign] || text[n_sign + strspn(text + n_sign, "0123456789")]) return false;
+    if (!parse_number(text, &number)) return false;
+    *value = number;
+    return true;
+}
+
+static filtags_status report_value(const struct option_row *row, const char *expected, const char *found) {
+    return error_set(FILTAGS_ERROR_USAGE, "--%s: %s expected, found '%s'", row->name, expected, found);
+}
+
+static filtags_status report_range(const struct option_row *row, const char *kind, const char *found) {
+    return error_set(FILTAGS_ERROR_USAGE, "--%s: %s from %.10g to %.10g expected, found '%s'", row->name, kind,
+                     row->lowest,
+                     row->highest, found);
+}
+
+static bool is_in_range(const struct option_row *row, double value) {
+    return value >= row->lowest && value <= row->highest;
+}
+
+static filtags_status parse_integer(const struct option_row *row, const char *text, uint64_t *field) {
+    double value;
+    if (!parse_whole_number(text, &value) || !is_in_range(row, value)) return report_range(row, "a whole number", text);
+    *field = (uint64_t)value;
+    return FILTAGS_OK;
+}
+
+static filtags_status parse_real(const struct option_row *row, const char *text, double *field) {
+    double value;
+    if (!parse_number(text, &value) || !is_in_range(row, value)) return report_range(row, "a number", text);
+    *field = value == 0 ? 0 : value; /* no negative zero */
+    return FILTAGS_OK;
+}
+
+static filtags_status parse_choice(const struct option_row *row, const char *text, int *field) {
+    int place = 0;
+    for (const char *choice = row->choices; *choice; place++) {
+        size_t n = strcspn(choice, "|");
+        if (strlen(text) == n && !strncasecmp(text, choice, n)) {
+            *field = place;
+            return FILTAGS_OK;
+        }
+        choice += n + (choice[n] == '|');
+    }
+    return error_set(FILTAGS_ERROR_USAGE, "--%s: one of %s expected, found '%s'", row->name, row->choices, text);
+}
+
+static filtags_status parse_text(const struct option_row *row, const char *text, char **field) {
+    if (!*text) {
+        const char *expected = row->type == OPTION_IS_PATH ? "the name of a file or folder" : "a value";
+        return report_value(row, expected, text);
+    }
+    char *copy = memory_copy_string(text);
+    if (!copy) return FILTAGS_ERROR_MEMORY;
+    free(*field);
+    *field = copy;
+    return FILTAGS_OK;
+}
+
+static filtags_status parse_size(const struct option_row *row, const char *text, struct picture_size *field) {
+    double height, width;
+    char digits[32];
+    size_t n = strcspn(text, "xX");
+    if (!text[n] || n >= sizeof digits) goto wrong;
+    memcpy(digits, text, n);
+    digits[n] = '\0';
+    if (!parse_whole_number(digits, &height) || !parse_whole_number(text + n + 1, &width)) goto wrong;
+    if (!is_in_range(row, height) || !is_in_range(row, width)) goto wrong;
+    *field = (struct picture_size){.height = (size_t)height, .width = (size_t)width};
+    return FILTAGS_OK;
+wrong:
+    return error_set(FILTAGS_ERROR_USAGE, "--%s: HxW such as 224x224, each from %.0f to %.0f, expected, found '%s'",
+                     row->name, row->lowest, row->highest, text);
+}
+
+/* An item of a list: one number, or a range of whole numbers. */
+struct list_item {
+    double first, last;
+    bool is_range;
+};
+
+/* Split "LOW..HIGH". Returns false where item is no range in that form. */
+static bool parse_range(const char *item, struct list_item *range) {
+    char low[32];
+    const char *dots = strstr(item, "..");
+    size_t n = dots ? (size_t)(dots - item) : sizeof low;
+    if (n >= sizeof low) return false;
+    memcpy(low, item, n);
+    low[n] = '\0';
+    range->is_range = true;
+    return parse_whole_number(low, &range->first) && parse_whole_number(dots + 2, &range->last) &&
+           range->first <= range->last;
+}
+
+static const char *const list_forms[] = {
+    [OPTION_IS_NUMBERS] = "numbers and ranges such as 1,12.5,0..100",
+    [OPTION_IS_COUNTS] = "whole numbers and ranges such as 1,3,5..10",
+    [OPTION_IS_NAMES] = "class numbers, ranges such as 1..10, or labels",
+};
+
+static filtags_status report_list(const struct option_row *row, const char *item, const char *text) {
+    return error_set(FILTAGS_ERROR_USAGE, "--%s: %s, from %.10g to %.10g, expected, found '%s'%s%s%s", row->name,
+                     list_forms[row->type], row->lowest, row->highest, item, *item ? "" : " in '", *item ? "" : text,
+                     *item ? "" : "'");
+}
+
+/* The values of a list while it is read; names stay empty but for a list of names. */
+struct list_reader {
+    double *values;
+    size_t n, capacity;
+};
+
+static filtags_status add_value(struct list_reader *list, const struct option_row *row, double value) {
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->values[i] == value) return FILTAGS_OK;
+    }
+    if (list->n == MAX_LIST_ITEMS) {
+        return error_set(FILTAGS_ERROR_USAGE, "--%s: at most %d values expected, found more", row->name,
+                         MAX_LIST_ITEMS);
+    }
+    void *values = list->values;
+    if (memory_grow(&values, &list->capacity, list->n + 1, sizeof *list->values)) return FILTAGS_ERROR_MEMORY;
+    list->values = values;
+    list->values[list->n++] = value == 0 ? 0 : value;
+    return FILTAGS_OK;
+}
+
+static filtags_status add_numbers(struct list_reader *list, const struct option_row *row, const char *item,
+                                  const char *text) {
+    struct list_item range = {0};
+    bool is_read = strstr(item, "..")                 ? parse_range(item, &range)
+                   : row->type == OPTION_IS_COUNTS    ? parse_whole_number(item, &range.first)
+                                                      : parse_number(item, &range.first);
+    if (!range.is_range) range.last = range.first;
+    bool is_valid = is_read && is_in_range(row, range.first) && is_in_range(row, range.last);
+    if (!is_valid) return report_list(row, item, text);
+    for (double value = range.first; value <= range.last; value++) {
+        filtags_status status = add_value(list, row, value);
+        if (status) return status;
+    }
+    return FILTAGS_OK;
+}
+
+/* Take the next item of a comma list off *text: blanks around it removed, in place. NULL at the end. */
+static char *next_item(char **text) {
+    char *item = *text;
+    if (!item) return NULL;
+    char *comma = strchr(item, ',');
+    *text = comma ? comma + 1 : NULL;
+    if (comma) *comma = '\0';
+    while (isspace((unsigned char)*item)) item++;
+    size_t n = strlen(item);
+    while (n && isspace((unsigned char)item[n - 1])) item[--n] = '\0';
+    return item;
+}
+
+static filtags_status read_numbers(const struct option_row *row, const char *text, struct list_reader *list) {
+    filtags_status status = FILTAGS_OK;
+    char *copy = memory_copy_string(text), *rest = copy, *item;
+    if (!copy) return FILTAGS_ERROR_MEMORY;
+    while (!status && (item = next_item(&rest))) status = add_numbers(list, row, item, text);
+    free(copy);
+    return status;
+}
+
+static filtags_status parse_numbers(const struct option_row *row, const char *text, struct number_list *field) {
+    struct list_reader list = {0};
+    filtags_status status = read_numbers(row, text, &list);
+    if (status) {
+        free(list.values);
+        return status;
+    }
+    free(field->values);
+    *field = (struct number_list){.values = list.values, .n = list.n};
+    return FILTAGS_OK;
+}
+
+static filtags_status parse_counts(const struct option_row *row, const char *text, struct count_list *field) {
+    struct list_reader list = {0};
+    filtags_status status = read_numbers(row, text, &list);
+    size_t *values = status ? NULL : memory_new(list.n, sizeof *values);
+    if (!status && !values) status = FILTAGS_ERROR_MEMORY;
+    if (!status) {
+        for (size_t i = 0; i < list.n; i++) values[i] = (size_t)list.values[i];
+        free(field->values);
+        *field = (struct count_list){.values = values, .n = list.n};
+    }
+    free(list.values);
+    return status;
+}
+
+static void free_names(struct text_list *list) {
+    for (size_t i = 0; i < list->n; i++) free(list->items[i]);
+    free(list->items);
+    *list = (struct text_list){0};
+}
+
+static filtags_status add_name(struct text_list *list, size_t *capacity, const struct option_row *row, char *name) {
+    if (!name) return FILTAGS_ERROR_MEMORY;
+    void *items = list->items;
+    bool is_known = false;
+    for (size_t i = 0; i < list->n && !is_known; i++) is_known = !strcmp(list->items[i], name);
+    filtags_status status = FILTAGS_OK;
+    if (list->n == MAX_LIST_ITEMS) {
+        status = error_set(FILTAGS_ERROR_USAGE, "--%s: at most %d values expected, found more", row->name,
+                           MAX_LIST_ITEMS);
+    } else if (!is_known && memory_grow(&items, capacity, list->n + 1, sizeof *list->items)) {
+        status = FILTAGS_ERROR_MEMORY;
+    }
+    if (status || is_known) {
+        free(name);
+        return status;
+    }
+    list->items = items;
+    list->items[list->n++] = name;
+    return FILTAGS_OK;
+}
+
+/* A range of class numbers is written out; whatever is no range may be a label. */
+static filtags_status add_names(struct text_list *list, size_t *capacity, const struct option_row *row,
+                                const char *item,
+                                const char *text) {
+    struct list_item range = {0};
+    if (!*item) return report_list(row, item, text);
+    if (!parse_range(item, &range)) return add_name(list, capacity, row, memory_copy_string(item));
+    if (!is_in_range(row, range.first) || !is_in_range(row, range.last)) return report_list(row, item, text);
+    for (double number = range.first; number <= range.last; number++) {
+        filtags_status status = add_name(list, capacity, row, memory_format("%.0f", number));
+        if (status) return status;
+    }
+    return FILTAGS_OK;
+}
+
+static filtags_status parse_names(const struct option_row *row, const char *text, struct text_list *field) {
+    struct text_list list = {0};
+    size_t capacity = 0;
+    filtags_status status = FILTAGS_OK;
+    char *copy = memory_copy_string(text), *rest = copy, *item;
+    if (!copy) return FILTAGS_ERROR_MEMORY;
+    while (!status && (item = next_item(&rest))) status = add_names(&list, &capacity, row, item, text);
+    free(copy);
+    if (status) {
+        free_names(&list);
+        return status;
+    }
+    free_names(field);
+    *field = list;
+    return FILTAGS_OK;
+}
+
+static filtags_status parse_flag(const struct option_row *row, const char *text, bool *field) {
+    if (*text) return error_set(FILTAGS_ERROR_USAGE, "--%s: no value expected, found '%s'", row->name, text);
+    *field = true;
+    return FILTAGS_OK;
+}
+
+filtags_status option_value_parse(const struct option_row *row, const char *text, void *field) {
+    if (!text) text = "";
+    switch (row->type) {
+    case OPTION_IS_FLAG: return parse_flag(row, text, field);
+    case OPTION_IS_TEXT:
+    case OPTION_IS_PATH: return parse_text(row, text, field);
+    case OPTION_IS_CHOICE: return parse_choice(row, text, field);
+    case OPTION_IS_INTEGER: return parse_integer(row, text, field);
+    case OPTION_IS_REAL: return parse_real(row, text, field);
+    case OPTION_IS_NUMBERS: return parse_numbers(row, text, field);
+    case OPTION_IS_COUNTS: return parse_counts(row, text, field);
+    case OPTION_IS_NAMES: return parse_names(row, text, field);
+    case OPTION_IS_SIZE: return parse_size(row, text, field);
+    }
+    return error_set(FILTAGS_ERROR_INTERNAL, "--%s: option type %d is unknown", row->name, (int)row->type);
+}
+
+void option_value_free(const struct option_row *row, void *field) {
+    if (row->type == OPTION_IS_TEXT || row->type == OPTION_IS_PATH) free(*(char **)field);
+    if (row->type == OPTION_IS_NUMBERS) free(((struct number_list *)field)->values);
+    if (row->type == OPTION_IS_COUNTS) free(((struct count_list *)field)->values);
+    if (row->type == OPTION_IS_NAMES) free_names(field);
+}
