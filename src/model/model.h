@@ -1,0 +1,25 @@
+/* model.h - a loaded model: its graph, and where its weights come from. */
+#ifndef FILTAGS_MODEL_MODEL_H
+#define FILTAGS_MODEL_MODEL_H
+
+#include "model/graph.h"
+
+/* The graph, as loaded. Valid while the model is. */
+const struct graph *model_graph(const filtags_model *model);
+
+/* Read the weights of the nodes for which is_needed[node] is true ([n_nodes]) into the graph; weights that
+ * are there already stay. Called by one thread (libhdf5 is not used by two at once).
+ * IO, FORMAT, DATA (layer, expected and found shape), MEMORY. */
+FILTAGS_MUST_USE filtags_status model_read_weights(filtags_model *model, const bool *is_needed);
+
+/* Free the values of all weights, when an engine has made its own copy of them. */
+void model_drop_weights(filtags_model *model);
+
+/* Select layers by --layers: "conv" (every Conv2D exactly, nested ones included), "name" (every layer with
+ * "conv" in its name and a three-dimensional output), or a comma list of layer names or globs (fnmatch).
+ * *layers gets indices in model.layers order, without repeats; the caller frees it. Selected outputs are
+ * feature maps (three dimensions). USAGE: a name or glob matches nothing (the message says which, and names
+ * some that exist), or one that has no feature maps; DATA: the model has no such layer at all. */
+FILTAGS_MUST_USE filtags_status model_select_layers(const filtags_model *model, const char *list, size_t **layers, size_t *n_layers);
+
+#endif
