@@ -1,0 +1,70 @@
+#include "engine/engine.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "engine/isa.h"
+#include "model/model.h"
+
+static filtags_status check_options(const filtags_engine_options *options) {
+    if (options->max_batch == 0) return error_set(FILTAGS_ERROR_USAGE, "max_batch: at least 1 expected, got 0");
+    if (options->n_layers == 0 && !options->wants_output)
+        return error_set(FILTAGS_ERROR_USAGE, "nothing to compute: no layer is tapped, and the output is not wanted");
+    for (size_t i = 1; i < options->n_layers; i++)
+        if (options->layers[i] <= options->layers[i - 1])
+            return error_set(FILTAGS_ERROR_USAGE, "layers must ascend: %zu follows %zu", options->layers[i], options->layers[i - 1]);
+    return FILTAGS_OK;
+}
+
+static filtags_status prepare_weights(struct filtags_engine *engine) {
+    engine->prepared = memory_new(engine->graph->n_nodes, sizeof *engine->prepared);
+    if (!engine->prepared) return FILTAGS_ERROR_MEMORY;
+    filtags_status status = FILTAGS_OK;
+    const int n_threads = conv_hold_threads();
+    for (size_t s = 0; s < engine->plan.n_steps && status == FILTAGS_OK; s++) {
+        const struct plan_step *step = &engine->plan.steps[s];
+        struct prepared *prepared = &engine->prepared[step->node];
+        status = prepare_step(engine->graph, step, engine->library, prepared);
+        if (prepared->conv && conv_scratchpad_bytes(prepared->conv) > engine->scratchpad_bytes)
+            engine->scratchpad_bytes = conv_scratchpad_bytes(prepared->conv);
+    }
+    conv_release_threads(n_threads);
+    return status;
+}
+
+filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_options *options, filtags_engine **engine) {
+    filtags_isa isa;
+    filtags_status status = check_options(options);
+    if (status == FILTAGS_OK) status = isa_resolve(options->isa, &isa);
+    if (status != FILTAGS_OK) return status;
+    struct filtags_engine *made = memory_new(1, sizeof *made);
+    if (!made) return FILTAGS_ERROR_MEMORY;
+    made->graph = model_graph(model);
+    made->wants_output = options->wants_output;
+    made->is_reference = options->is_reference;
+    made->max_batch = options->max_batch;
+    made->kernels = kernels_for(isa);
+    if (!made->is_reference) status = conv_library_create(isa, &made->library);
+    if (status == FILTAGS_OK)
+        status = plan_create(made->graph, options->layers, options->n_layers, options->wants_output, &made->plan);
+    if (status == FILTAGS_OK) status = model_read_weights(model, made->plan.is_needed);
+    if (status == FILTAGS_OK) {
+        status = prepare_weights(made);
+        model_drop_weights(model);
+    }
+    if (status == FILTAGS_OK) *engine = made;
+    else filtags_engine_destroy(made);
+    return status;
+}
+
+size_t filtags_engine_n_filters(const filtags_engine *engine) { return engine->plan.n_filters; }
+
+void filtags_engine_destroy(filtags_engine *engine) {
+    if (!engine) return;
+    for (size_t i = 0; engine->prepared && i < engine->graph->n_nodes; i++) prepared_free(&engine->prepared[i]);
+    free(engine->prepared);
+    plan_destroy(&engine->plan);
+    conv_library_destroy(engine->library);
+    free(engine);
+}

@@ -1,0 +1,209 @@
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/move_ops.h"
+#include "engine/tap.h"
+
+/* Bytes of one tensor's strip: several tensors of a group, and the sums, shall fit into a first-level cache. */
+enum { STRIP_BYTES = 8192, STRIP_MIN_PIXELS = 8 };
+
+static size_t image_stride(const struct filtags_worker *worker, int node) {
+    const struct plan *plan = &worker->engine->plan;
+    const int storage = plan->storage_of[node];
+    if (storage == PLAN_INPUT_STORAGE) return shape_count(&worker->engine->graph->nodes[worker->engine->graph->input_node].shape);
+    return plan->storages[storage].n_floats;
+}
+
+float *execute_output(const struct filtags_worker *worker, int node, size_t image) {
+    const struct plan *plan = &worker->engine->plan;
+    const int storage = plan->storage_of[node];
+    /* The plan never writes to the caller's pictures. */
+    if (storage == PLAN_INPUT_STORAGE) return (float *)worker->images + image * image_stride(worker, node);
+    return worker->arena + plan->storages[storage].offset * worker->n_images + image * plan->storages[storage].n_floats;
+}
+
+static const float *input_values(const struct filtags_worker *worker, const struct node *node, size_t k, size_t image) {
+    return execute_output(worker, node->inputs[k], image);
+}
+
+static const struct shape *input_shape(const struct filtags_worker *worker, const struct node *node, size_t k) {
+    return &worker->engine->graph->nodes[node->inputs[k]].shape;
+}
+
+static enum binary_op binary_op_of(enum op_kind op) {
+    switch (op) {
+    case OP_SUBTRACT: return BINARY_SUBTRACT;
+    case OP_MULTIPLY: return BINARY_MULTIPLY;
+    case OP_MAXIMUM: return BINARY_MAXIMUM;
+    case OP_MINIMUM: return BINARY_MINIMUM;
+    default: return BINARY_ADD; /* OP_ADD, OP_AVERAGE */
+    }
+}
+
+/* ------------------------------------------------------------------ roots */
+
+static void execute_pool(struct filtags_worker *worker, const struct node *node, const float *in, float *out) {
+    const struct kernels *kernels = worker->engine->kernels;
+    struct pool_shape shape = {.window = node->window};
+    shape_as_map(input_shape(worker, node, 0), &shape.in_h, &shape.in_w, &shape.c);
+    shape_as_map(&node->shape, &shape.out_h, &shape.out_w, &shape.c);
+    if (node->op == OP_MAX_POOL) kernels->max_pool(&shape, in, out);
+    else kernels->avg_pool(&shape, in, out);
+}
+
+static void execute_global_pool(struct filtags_worker *worker, const struct node *node, const float *in, float *out) {
+    const struct kernels *kernels = worker->engine->kernels;
+    size_t h, w, c;
+    float range[2];
+    shape_as_map(input_shape(worker, node, 0), &h, &w, &c);
+    if (node->op == OP_GLOBAL_MAX_POOL) {
+        kernels->global_max_pool(in, h * w, c, out);
+        return;
+    }
+    tap_start(worker->channel_sums, c, range);
+    kernels->tap(in, h * w, c, worker->channel_sums, range);
+    for (size_t i = 0; i < c; i++) out[i] = (float)(worker->channel_sums[i] / (double)(h * w));
+}
+
+static void execute_concat(struct filtags_worker *worker, const struct node *node, size_t image, float *out) {
+    size_t h, w, out_c, c, first_channel = 0;
+    shape_as_map(&node->shape, &h, &w, &out_c);
+    for (size_t k = 0; k < node->n_inputs; k++, first_channel += c) {
+        c = input_shape(worker, node, k)->dim[node->shape.n_dims - 1];
+        move_concat(input_values(worker, node, k, image), c, out, out_c, first_channel, h * w);
+    }
+}
+
+static void execute_broadcast(struct filtags_worker *worker, const struct node *node, size_t image, float *out) {
+    const struct kernels *kernels = worker->engine->kernels;
+    const enum binary_op op = binary_op_of(node->op);
+    move_broadcast(kernels, op, input_shape(worker, node, 0), input_values(worker, node, 0, image), input_shape(worker, node, 1),
+                   input_values(worker, node, 1, image), &node->shape, out);
+    for (size_t k = 2; k < node->n_inputs; k++)
+        move_broadcast(kernels, op, &node->shape, out, input_shape(worker, node, k), input_values(worker, node, k, image),
+                       &node->shape, out);
+    if (node->op == OP_AVERAGE) kernels->divide(out, (float)node->n_inputs, shape_count(&node->shape));
+}
+
+static filtags_status execute_conv(struct filtags_worker *worker, const struct plan_step *step, size_t image, float *out) {
+    const struct filtags_engine *engine = worker->engine;
+    const struct prepared *prepared = &engine->prepared[step->node];
+    const float *in = execute_output(worker, step->input, image);
+    if (prepared->conv) return conv_run(prepared->conv, worker->stream, worker->scratchpad, in, out);
+    struct conv_shape shape;
+    prepare_conv_shape(engine->graph, step, &shape);
+    engine->kernels->conv(&shape, in, prepared->kernel, prepared->bias, out);
+    return FILTAGS_OK;
+}
+
+/* Rows of a dense layer: the vectors of all pictures, or the pixels of one. */
+static void execute_dense(struct filtags_worker *worker, const struct node *node, int index, size_t image, bool is_batched) {
+    const struct prepared *prepared = &worker->engine->prepared[index];
+    const struct shape *in = input_shape(worker, node, 0);
+    const struct dense_shape shape = {in->dim[in->n_dims - 1], node->shape.dim[node->shape.n_dims - 1]};
+    const size_t n_rows = is_batched ? worker->n_images : shape_count(in) / shape.c_in;
+    const size_t in_stride = is_batched ? image_stride(worker, node->inputs[0]) : shape.c_in;
+    const size_t out_stride = is_batched ? image_stride(worker, index) : shape.c_out;
+    worker->engine->kernels->dense(&shape, input_values(worker, node, 0, image), in_stride, n_rows, prepared->kernel, prepared->bias,
+                                   execute_output(worker, index, image), out_stride);
+}
+
+static filtags_status execute_root(struct filtags_worker *worker, const struct plan_step *step, size_t image) {
+    const struct node *node = &worker->engine->graph->nodes[step->node];
+    float *out = execute_output(worker, step->node, image);
+    switch (node->op) {
+    case OP_CONV: return execute_conv(worker, step, image, out);
+    case OP_DENSE: execute_dense(worker, node, step->node, image, false); break;
+    case OP_MAX_POOL: case OP_AVG_POOL: execute_pool(worker, node, input_values(worker, node, 0, image), out); break;
+    case OP_GLOBAL_MAX_POOL: case OP_GLOBAL_AVG_POOL:
+        execute_global_pool(worker, node, input_values(worker, node, 0, image), out);
+        break;
+    case OP_PAD: move_pad(node, input_shape(worker, node, 0), input_values(worker, node, 0, image), out); break;
+    case OP_CROP: move_crop(node, input_shape(worker, node, 0), input_values(worker, node, 0, image), out); break;
+    case OP_UPSAMPLE: move_upsample(node, input_shape(worker, node, 0), input_values(worker, node, 0, image), out); break;
+    case OP_CONCAT: execute_concat(worker, node, image, out); break;
+    case OP_ADD: case OP_SUBTRACT: case OP_MULTIPLY: case OP_AVERAGE: case OP_MAXIMUM: case OP_MINIMUM:
+        execute_broadcast(worker, node, image, out);
+        break;
+    case OP_INPUT: case OP_RESHAPE: case OP_IDENTITY: case OP_SCALE_SHIFT: case OP_ACTIVATION: case OP_SOFTMAX: case OP_PRELU:
+        break; /* nothing to do, or pointwise */
+    }
+    return FILTAGS_OK;
+}
+
+/* ------------------------------------------------------------------ strips */
+
+/* Pixels [first, first + n_pixels) of a pointwise step. */
+static void execute_strip(struct filtags_worker *worker, const struct plan_step *step, size_t image, size_t first, size_t n_pixels,
+                          size_t c) {
+    const struct kernels *kernels = worker->engine->kernels;
+    const struct node *node = &worker->engine->graph->nodes[step->node];
+    const struct prepared *prepared = &worker->engine->prepared[step->node];
+    const size_t offset = first * c, n = n_pixels * c;
+    const float *in = input_values(worker, node, 0, image) + offset;
+    float *out = execute_output(worker, step->node, image) + offset;
+    if (plan_is_alias(node)) return;
+    switch (node->op) {
+    case OP_ACTIVATION: kernels->activate(&node->activation, in, out, n); break;
+    case OP_SCALE_SHIFT: kernels->scale_shift(in, out, n_pixels, c, prepared->scale, prepared->shift); break;
+    case OP_SOFTMAX: kernels->softmax(in, out, n_pixels, c); break;
+    case OP_PRELU: kernels->prelu(in, prepared->alpha + offset, out, n); break;
+    default: /* element-wise operators on equal shapes */
+        for (size_t k = 1; k < node->n_inputs; k++)
+            kernels->binary(binary_op_of(node->op), k == 1 ? in : out, 1, input_values(worker, node, k, image) + offset, 1, out, n);
+        if (node->op == OP_AVERAGE) kernels->divide(out, (float)node->n_inputs, n);
+    }
+}
+
+static void tap_strip(struct filtags_worker *worker, const struct plan_step *step, size_t image, size_t first, size_t n_pixels, size_t c) {
+    const struct plan_tap *tap = &worker->engine->plan.taps[step->tap];
+    const float *values = execute_output(worker, step->node, image) + first * c;
+    worker->engine->kernels->tap(values, n_pixels, c, worker->sums + tap->first_filter, worker->ranges[step->tap]);
+}
+
+void execute_finish_tap(struct filtags_worker *worker, size_t tap_index, size_t image) {
+    const struct plan *plan = &worker->engine->plan;
+    const struct plan_tap *tap = &plan->taps[tap_index];
+    filtags_activation *row = worker->activations + image * plan->n_filters;
+    const bool is_finite = tap_finish(worker->sums + tap->first_filter, tap->n_filters, tap->n_pixels, worker->ranges[tap_index],
+                                      row + tap->first_filter);
+    if (!is_finite && tap_index < worker->bad_taps[image]) worker->bad_taps[image] = tap_index;
+    for (size_t i = tap_index + 1; i < plan->n_taps; i++)
+        if (plan->taps[i].same_as == (int)tap_index)
+            memcpy(row + plan->taps[i].first_filter, row + tap->first_filter, tap->n_filters * sizeof *row);
+}
+
+static void execute_strips(struct filtags_worker *worker, const struct plan_group *group, size_t image) {
+    const struct plan *plan = &worker->engine->plan;
+    const struct plan_step *steps = plan->steps + group->first_step;
+    const size_t c = group->n_channels;
+    size_t strip = STRIP_BYTES / (c * sizeof(float));
+    if (strip < STRIP_MIN_PIXELS) strip = STRIP_MIN_PIXELS;
+    for (size_t s = 0; s < group->n_steps; s++)
+        if (steps[s].tap != PLAN_NOTHING) {
+            const struct plan_tap *tap = &plan->taps[steps[s].tap];
+            tap_start(worker->sums + tap->first_filter, tap->n_filters, worker->ranges[steps[s].tap]);
+        }
+    for (size_t first = 0; first < group->n_pixels; first += strip) {
+        const size_t n_pixels = group->n_pixels - first < strip ? group->n_pixels - first : strip;
+        for (size_t s = 0; s < group->n_steps; s++) {
+            if (steps[s].is_pointwise) execute_strip(worker, &steps[s], image, first, n_pixels, c);
+            if (steps[s].tap != PLAN_NOTHING) tap_strip(worker, &steps[s], image, first, n_pixels, c);
+        }
+    }
+    for (size_t s = 0; s < group->n_steps; s++)
+        if (steps[s].tap != PLAN_NOTHING) execute_finish_tap(worker, (size_t)steps[s].tap, image);
+}
+
+filtags_status execute_group(struct filtags_worker *worker, const struct plan_group *group) {
+    const struct plan_step *root = &worker->engine->plan.steps[group->first_step];
+    if (group->is_batched) execute_dense(worker, &worker->engine->graph->nodes[root->node], root->node, 0, true);
+    for (size_t image = 0; image < worker->n_images; image++) {
+        if (!group->is_batched && !root->is_pointwise) {
+            filtags_status status = execute_root(worker, root, image);
+            if (status != FILTAGS_OK) return status;
+        }
+        if (group->has_strips) execute_strips(worker, group, image);
+    }
+    return FILTAGS_OK;
+}

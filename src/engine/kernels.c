@@ -1,0 +1,186 @@
+/* Element-wise operators, pooling, the tap, and the table. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/kernels_variant.h"
+
+static void scale_shift(const float *in, float *out, size_t n_pixels, size_t c, const float *scale, const float *shift) {
+    for (size_t p = 0; p < n_pixels; p++, in += c, out += c)
+        INDEPENDENT
+        for (size_t i = 0; i < c; i++) out[i] = in[i] * scale[i] + shift[i];
+}
+
+static void prelu(const float *in, const float *alpha, float *out, size_t n) {
+    INDEPENDENT
+    for (size_t i = 0; i < n; i++) out[i] = in[i] > 0 ? in[i] : alpha[i] * in[i];
+}
+
+/* A NaN on either side must come through, so that the tap sees it. */
+#define MAXIMUM(x, y) ((x) > (y) || (x) != (x) ? (x) : (y))
+#define MINIMUM(x, y) ((x) < (y) || (x) != (x) ? (x) : (y))
+#define ADD(x, y) ((x) + (y))
+#define SUBTRACT(x, y) ((x) - (y))
+#define MULTIPLY(x, y) ((x) * (y))
+
+/* One loop for each pair of steps, because only a constant step is vectorised well. */
+#define BINARY_LOOPS(OP)                                                                     \
+    if (a_step && b_step) {                                                                  \
+        INDEPENDENT                                                                          \
+        for (size_t i = 0; i < n; i++) out[i] = OP(a[i], b[i]);                              \
+    } else if (a_step) {                                                                     \
+        const float y = *b;                                                                  \
+        INDEPENDENT                                                                          \
+        for (size_t i = 0; i < n; i++) out[i] = OP(a[i], y);                                 \
+    } else {                                                                                 \
+        const float x = *a;                                                                  \
+        INDEPENDENT                                                                          \
+        for (size_t i = 0; i < n; i++) out[i] = OP(x, b[i * b_step]);                        \
+    }                                                                                        \
+    break
+
+static void binary(enum binary_op op, const float *a, size_t a_step, const float *b, size_t b_step, float *out, size_t n) {
+    switch (op) {
+    case BINARY_ADD: BINARY_LOOPS(ADD);
+    case BINARY_SUBTRACT: BINARY_LOOPS(SUBTRACT);
+    case BINARY_MULTIPLY: BINARY_LOOPS(MULTIPLY);
+    case BINARY_MAXIMUM: BINARY_LOOPS(MAXIMUM);
+    case BINARY_MINIMUM: BINARY_LOOPS(MINIMUM);
+    }
+}
+
+static void divide(float *values, float divisor, size_t n) {
+    for (size_t i = 0; i < n; i++) values[i] /= divisor;
+}
+
+/* ------------------------------------------------------------------ the tap */
+
+enum { TAP_VECS = 4, TAP_CHANNELS = TAP_VECS * LANES };
+
+/* One column of TAP_CHANNELS channels. in: [n_pixels, c] from the column's first channel on. */
+static void tap_column(const float *in, size_t n_pixels, size_t c, double *sums, vec *low, vec *high) {
+    vec_double sum[2 * TAP_VECS];
+    vec low_0 = *low, high_0 = *high, low_1 = *low, high_1 = *high;
+#pragma GCC unroll 8
+    for (size_t j = 0; j < 2 * TAP_VECS; j++) sum[j] = VEC_DOUBLE_AT(sums + j * (LANES / 2));
+    for (size_t p = 0; p < n_pixels; p++, in += c) {
+#pragma GCC unroll 8
+        for (size_t j = 0; j < 2 * TAP_VECS; j++)
+            sum[j] += VEC_WIDEN(VEC_HALF_LOAD(in + j * (LANES / 2)));
+#pragma GCC unroll 4
+        for (size_t j = 0; j < TAP_VECS; j += 2) {
+            const vec even = VEC_LOAD(in + j * LANES), odd = VEC_LOAD(in + (j + 1) * LANES);
+            low_0 = VEC_MIN(low_0, even);
+            high_0 = VEC_MAX(high_0, even);
+            low_1 = VEC_MIN(low_1, odd);
+            high_1 = VEC_MAX(high_1, odd);
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t j = 0; j < 2 * TAP_VECS; j++) VEC_DOUBLE_AT(sums + j * (LANES / 2)) = sum[j];
+    *low = VEC_MIN(low_0, low_1);
+    *high = VEC_MAX(high_0, high_1);
+}
+
+/* As tap_column, for what is left over: n_channels at a time, straight in memory. */
+static void tap_rest(const float *in, size_t n_pixels, size_t c, size_t n_channels, double *sums, float *range) {
+    float low = range[0], high = range[1];
+    for (size_t p = 0; p < n_pixels; p++)
+        for (size_t i = 0; i < n_channels; i++) {
+            const float value = in[p * c + i];
+            sums[i] += (double)value;
+            low = value < low ? value : low;
+            high = value > high ? value : high;
+        }
+    range[0] = low;
+    range[1] = high;
+}
+
+static void tap(const float *in, size_t n_pixels, size_t c, double *sums, float *range) {
+    vec low = VEC_SPLAT(range[0]), high = VEC_SPLAT(range[1]);
+    size_t i = 0;
+    for (; i + TAP_CHANNELS <= c; i += TAP_CHANNELS) tap_column(in + i, n_pixels, c, sums + i, &low, &high);
+    for (size_t lane = 0; lane < LANES; lane++) {
+        range[0] = low[lane] < range[0] ? low[lane] : range[0];
+        range[1] = high[lane] > range[1] ? high[lane] : range[1];
+    }
+    if (i < c) tap_rest(in + i, n_pixels, c, c - i, sums + i, range);
+}
+
+/* ------------------------------------------------------------------ pooling */
+
+/* The part of a window that lies inside the picture: [begin, end) of its rows or columns. */
+static size_t window_begin(size_t place, size_t stride, size_t before) {
+    return place * stride >= before ? place * stride - before : 0;
+}
+
+static size_t window_end(size_t place, size_t stride, size_t before, size_t kernel, size_t size) {
+    const size_t end = place * stride + kernel; /* counted from the padding's edge */
+    if (end <= before) return 0;
+    return end - before < size ? end - before : size;
+}
+
+static void max_pool(const struct pool_shape *shape, const float *in, float *out) {
+    const struct window *window = &shape->window;
+    const size_t c = shape->c;
+    for (size_t oh = 0; oh < shape->out_h; oh++) {
+        const size_t h_0 = window_begin(oh, window->stride_h, window->padding.top);
+        const size_t h_1 = window_end(oh, window->stride_h, window->padding.top, window->kernel_h, shape->in_h);
+        for (size_t ow = 0; ow < shape->out_w; ow++, out += c) {
+            const size_t w_0 = window_begin(ow, window->stride_w, window->padding.left);
+            const size_t w_1 = window_end(ow, window->stride_w, window->padding.left, window->kernel_w, shape->in_w);
+            for (size_t i = 0; i < c; i++) out[i] = -INFINITY;
+            for (size_t h = h_0; h < h_1; h++)
+                for (size_t w = w_0; w < w_1; w++) {
+                    const float *restrict pixel = in + (h * shape->in_w + w) * c;
+                    float *restrict best = out;
+                    for (size_t i = 0; i < c; i++) best[i] = MAXIMUM(pixel[i], best[i]);
+                }
+        }
+    }
+}
+
+static void avg_pool(const struct pool_shape *shape, const float *in, float *out) {
+    const struct window *window = &shape->window;
+    const size_t c = shape->c;
+    for (size_t oh = 0; oh < shape->out_h; oh++) {
+        const size_t h_0 = window_begin(oh, window->stride_h, window->padding.top);
+        const size_t h_1 = window_end(oh, window->stride_h, window->padding.top, window->kernel_h, shape->in_h);
+        for (size_t ow = 0; ow < shape->out_w; ow++, out += c) {
+            const size_t w_0 = window_begin(ow, window->stride_w, window->padding.left);
+            const size_t w_1 = window_end(ow, window->stride_w, window->padding.left, window->kernel_w, shape->in_w);
+            memset(out, 0, c * sizeof *out);
+            for (size_t h = h_0; h < h_1; h++)
+                for (size_t w = w_0; w < w_1; w++) {
+                    const float *restrict pixel = in + (h * shape->in_w + w) * c;
+                    float *restrict sum = out;
+                    for (size_t i = 0; i < c; i++) sum[i] += pixel[i];
+                }
+            divide(out, h_1 > h_0 && w_1 > w_0 ? (float)((h_1 - h_0) * (w_1 - w_0)) : 1.0f, c);
+        }
+    }
+}
+
+static void global_max_pool(const float *in, size_t n_pixels, size_t c, float *out) {
+    memcpy(out, in, c * sizeof *out);
+    for (size_t p = 1; p < n_pixels; p++) {
+        const float *restrict pixel = in + p * c;
+        float *restrict best = out;
+        for (size_t i = 0; i < c; i++) best[i] = MAXIMUM(pixel[i], best[i]);
+    }
+}
+
+extern const struct kernels KERNEL(kernels);
+const struct kernels KERNEL(kernels) = {
+    .activate = KERNEL(kernel_activate),
+    .scale_shift = scale_shift,
+    .prelu = prelu,
+    .binary = binary,
+    .divide = divide,
+    .softmax = KERNEL(kernel_softmax),
+    .tap = tap,
+    .max_pool = max_pool,
+    .avg_pool = avg_pool,
+    .global_max_pool = global_max_pool,
+    .dense = KERNEL(kernel_dense),
+    .conv = KERNEL(kernel_conv),
+};

@@ -1,0 +1,77 @@
+/* kernels.h - the inner loops, compiled once per instruction set and chosen at run time.
+ *
+ * Rules that all of them keep, so that a picture's result depends on nothing but the picture: every element of
+ * an output is computed by one chain of operations in a fixed order, whatever the number of rows or pixels in
+ * the call. Activations, statistics, pooling and element-wise operators also give the same bits on every
+ * instruction set; dense and the direct convolution differ, because only some processors have fused
+ * multiply-add.
+ *
+ * Tensors are NHWC; a "pixel" is the c values of one place. Nothing needs to be aligned. */
+#ifndef FILTAGS_ENGINE_KERNELS_H
+#define FILTAGS_ENGINE_KERNELS_H
+
+#include "model/graph.h"
+
+/* Raised whenever the bits of a kernel's results may change: files that resume a run carry it. */
+enum { KERNELS_VERSION = 1 };
+
+/* Columns of a dense kernel that lie together: [ceil(c_out / DENSE_PANEL), c_in, DENSE_PANEL], the last panel
+ * filled up with zeros. */
+enum { DENSE_PANEL = 32 };
+
+struct dense_shape { size_t c_in, c_out; };
+
+/* One picture's convolution. The kernel is [kernel_h, kernel_w, in_c / groups, out_c]. */
+struct conv_shape {
+    size_t in_h, in_w, in_c, out_h, out_w, out_c, groups;
+    struct window window;
+};
+
+struct pool_shape {
+    size_t in_h, in_w, c, out_h, out_w;
+    struct window window;
+};
+
+enum binary_op { BINARY_ADD, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_MAXIMUM, BINARY_MINIMUM };
+
+struct kernels {
+    /* Element by element; out may be in. NaN stays NaN. Exponentials and the like are computed in double, and
+     * are within 1e-9 (relative; GELU: of the input) of the exact value before they are rounded to float. */
+    void (*activate)(const struct activation *activation, const float *in, float *out, size_t n);
+
+    /* out = in * scale + shift, for n_pixels of c. out may be in. */
+    void (*scale_shift)(const float *in, float *out, size_t n_pixels, size_t c, const float *scale, const float *shift);
+
+    void (*prelu)(const float *in, const float *alpha, float *out, size_t n);
+
+    /* out[i] = a[i * a_step] op b[i * b_step], steps 0 or 1. out may be a or b where their step is 1. */
+    void (*binary)(enum binary_op op, const float *a, size_t a_step, const float *b, size_t b_step, float *out, size_t n);
+
+    /* values /= divisor. */
+    void (*divide)(float *values, float divisor, size_t n);
+
+    /* Softmax of each row of c. out may be in. */
+    void (*softmax)(const float *in, float *out, size_t n_rows, size_t c);
+
+    /* The tap: add n_pixels to the channels' sums ([c], pixel after pixel, in double) and widen
+     * range[0] = minimum, range[1] = maximum. Values that are not finite show in the sums, not in the range. */
+    void (*tap)(const float *in, size_t n_pixels, size_t c, double *sums, float *range);
+
+    void (*max_pool)(const struct pool_shape *shape, const float *in, float *out);
+    void (*avg_pool)(const struct pool_shape *shape, const float *in, float *out);
+    void (*global_max_pool)(const float *in, size_t n_pixels, size_t c, float *out);
+
+    /* out [n_rows, c_out] = in [n_rows, c_in] * kernel + bias. panels: see DENSE_PANEL; bias [c_out] or NULL. A row of
+     * in or out begins in_stride or out_stride floats after the one before it. The sum over c_in is one chain of
+     * fused multiply-adds per block of 256, blocks added in order. */
+    void (*dense)(const struct dense_shape *shape, const float *in, size_t in_stride, size_t n_rows,
+                  const float *panels, const float *bias, float *out, size_t out_stride);
+
+    /* Direct convolution, for shapes that oneDNN has no fast kernel for. bias [out_c] or NULL. */
+    void (*conv)(const struct conv_shape *shape, const float *in, const float *kernel, const float *bias, float *out);
+};
+
+/* The table for an instruction set that isa_resolve gave. */
+const struct kernels *kernels_for(filtags_isa isa);
+
+#endif

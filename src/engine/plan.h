@@ -1,0 +1,71 @@
+/* plan.h - what to compute, in which order, and where in memory.
+ *
+ * A step is one node of the graph. Steps are put together in groups: a root, which needs whole inputs (a convolution, a
+ * pooling, ...), and the pointwise steps behind it (activation, batch normalization, the addition of a shortcut,
+ * ...). A group runs picture by picture: first the root, then all pointwise steps and taps on one strip of pixels
+ * after the other, while the strip is in cache. Only dense layers on vectors run all pictures at once. */
+#ifndef FILTAGS_ENGINE_PLAN_H
+#define FILTAGS_ENGINE_PLAN_H
+
+#include "model/graph.h"
+
+enum { PLAN_NOTHING = -1 }; /* no tap, no storage */
+enum { PLAN_INPUT_STORAGE = 0 }; /* the caller's pictures */
+
+/* A layer whose statistics are wanted. */
+struct plan_tap {
+    size_t layer;        /* index into the model's layers */
+    int node;
+    size_t n_pixels, n_filters;
+    size_t first_filter; /* where its filters begin in a row of activations */
+    int same_as;         /* an earlier tap of the same node, or PLAN_NOTHING */
+};
+
+struct plan_step {
+    int node;
+    int tap;              /* the tap that reads the output, or PLAN_NOTHING */
+    bool is_pointwise;    /* else the root of its group */
+    int input;            /* CONV: input node and window, in which an OP_PAD in front of it has been taken in */
+    struct window window;
+};
+
+struct plan_group {
+    size_t first_step, n_steps;
+    size_t n_pixels, n_channels; /* of every output in the group */
+    bool is_batched;             /* the root takes all pictures at once */
+    bool has_strips;             /* there is something behind the root */
+};
+
+/* A block of memory that nodes share one after another. */
+struct plan_storage {
+    size_t n_floats;              /* one picture's, a multiple of 16 */
+    size_t offset;                /* of one picture's share, in floats; n pictures begin at offset * n */
+    size_t first_group, last_group; /* groups in which it is in use */
+};
+
+struct plan {
+    const struct graph *graph;
+    struct plan_tap *taps;
+    size_t n_taps, n_filters;
+    bool *is_needed;              /* [n_nodes] */
+    struct plan_step *steps;
+    size_t n_steps;
+    struct plan_group *groups;
+    size_t n_groups;
+    int *storage_of;              /* [n_nodes], PLAN_NOTHING for a node that is not computed */
+    struct plan_storage *storages;
+    size_t n_storages;
+    size_t arena_floats;          /* for one picture */
+    size_t max_channels;          /* most channels of any output */
+};
+
+/* Make a plan. layers: to be tapped, [n_layers]; they have feature maps. DATA: one that hasn't. MEMORY. */
+FILTAGS_MUST_USE filtags_status plan_create(const struct graph *graph, const size_t *layers, size_t n_layers,
+                                            bool wants_output, struct plan *plan);
+/* Takes a zeroed plan too. */
+void plan_destroy(struct plan *plan);
+
+/* Whether an activation or another operator hands its input on unchanged. */
+bool plan_is_alias(const struct node *node);
+
+#endif

@@ -1,0 +1,111 @@
+#include "engine/prepare.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "engine/block.h"
+
+static const float *weight_values(const struct graph *graph, int weight) {
+    return weight == GRAPH_NO_WEIGHT ? NULL : graph->weights[weight].values;
+}
+
+/* Copy a weight; *copy stays NULL where there is none. */
+static filtags_status copy_weight(const struct graph *graph, int weight, float **copy) {
+    const float *values = weight_values(graph, weight);
+    size_t n = 1;
+    if (!values) return FILTAGS_OK;
+    for (size_t i = 0; i < graph->weights[weight].n_dims; i++) n *= graph->weights[weight].dim[i];
+    *copy = block_new(n, sizeof **copy);
+    if (!*copy) return FILTAGS_ERROR_MEMORY;
+    memcpy(*copy, values, n * sizeof **copy);
+    return FILTAGS_OK;
+}
+
+void prepare_conv_shape(const struct graph *graph, const struct plan_step *step, struct conv_shape *shape) {
+    const struct node *node = &graph->nodes[step->node];
+    *shape = (struct conv_shape){.groups = node->groups, .window = step->window};
+    shape_as_map(&graph->nodes[step->input].shape, &shape->in_h, &shape->in_w, &shape->in_c);
+    shape_as_map(&node->shape, &shape->out_h, &shape->out_w, &shape->out_c);
+}
+
+static filtags_status prepare_conv(const struct graph *graph, const struct plan_step *step, struct conv_library *library,
+                                   struct prepared *prepared) {
+    const struct node *node = &graph->nodes[step->node];
+    if (library) {
+        struct conv_shape shape;
+        prepare_conv_shape(graph, step, &shape);
+        filtags_status status = conv_create(library, &shape, weight_values(graph, node->kernel), weight_values(graph, node->bias),
+                                            &prepared->conv);
+        if (status != FILTAGS_OK || prepared->conv) return status;
+    }
+    filtags_status status = copy_weight(graph, node->kernel, &prepared->kernel);
+    return status == FILTAGS_OK ? copy_weight(graph, node->bias, &prepared->bias) : status;
+}
+
+/* Repack [c_in, c_out] into panels, see DENSE_PANEL. */
+static filtags_status prepare_dense(const struct graph *graph, const struct node *node, struct prepared *prepared) {
+    const struct weight *kernel = &graph->weights[node->kernel];
+    const size_t c_in = kernel->dim[0], c_out = kernel->dim[1];
+    const size_t n_panels = (c_out + DENSE_PANEL - 1) / DENSE_PANEL;
+    prepared->kernel = block_new(n_panels * c_in, DENSE_PANEL * sizeof(float));
+    if (!prepared->kernel) return FILTAGS_ERROR_MEMORY;
+    for (size_t panel = 0; panel < n_panels; panel++) {
+        const size_t first = panel * DENSE_PANEL, n = c_out - first < DENSE_PANEL ? c_out - first : DENSE_PANEL;
+        float *to = prepared->kernel + panel * c_in * DENSE_PANEL; /* [c_in, DENSE_PANEL] */
+        for (size_t k = 0; k < c_in; k++, to += DENSE_PANEL) {
+            memcpy(to, kernel->values + k * c_out + first, n * sizeof(float));
+            memset(to + n, 0, (DENSE_PANEL - n) * sizeof(float));
+        }
+    }
+    return copy_weight(graph, node->bias, &prepared->bias);
+}
+
+static filtags_status prepare_scale_shift(const struct graph *graph, const struct node *node, struct prepared *prepared) {
+    const float *gamma = weight_values(graph, node->gamma), *beta = weight_values(graph, node->beta);
+    const float *mean = weight_values(graph, node->mean), *variance = weight_values(graph, node->variance);
+    const size_t c = node->shape.dim[node->shape.n_dims - 1];
+    prepared->scale = memory_new_aligned(c, sizeof(float));
+    prepared->shift = memory_new_aligned(c, sizeof(float));
+    if (!prepared->scale || !prepared->shift) return FILTAGS_ERROR_MEMORY;
+    for (size_t i = 0; i < c; i++) {
+        double scale = node->scale_values ? (double)node->scale_values[i] : 1;
+        double shift = node->shift_values ? (double)node->shift_values[i] : 0;
+        if (mean && variance) {
+            scale = (gamma ? (double)gamma[i] : 1) / sqrt((double)variance[i] + node->epsilon);
+            shift = (beta ? (double)beta[i] : 0) - (double)mean[i] * scale;
+        }
+        prepared->scale[i] = (float)scale;
+        prepared->shift[i] = (float)shift;
+    }
+    return FILTAGS_OK;
+}
+
+filtags_status prepare_step(const struct graph *graph, const struct plan_step *step, struct conv_library *library,
+                            struct prepared *prepared) {
+    const struct node *node = &graph->nodes[step->node];
+    filtags_status status = FILTAGS_OK;
+    if ((node->op == OP_CONV || node->op == OP_DENSE || node->op == OP_PRELU) && !weight_values(graph, node->kernel))
+        return error_set(FILTAGS_ERROR_INTERNAL, "layer '%s': its weights were not read", graph->layers[node->layer].info.name);
+    switch (node->op) {
+    case OP_CONV: return prepare_conv(graph, step, library, prepared);
+    case OP_DENSE:
+        if (library) return prepare_dense(graph, node, prepared);
+        status = copy_weight(graph, node->kernel, &prepared->kernel);
+        return status == FILTAGS_OK ? copy_weight(graph, node->bias, &prepared->bias) : status;
+    case OP_SCALE_SHIFT: return prepare_scale_shift(graph, node, prepared);
+    case OP_PRELU: return copy_weight(graph, node->kernel, &prepared->alpha);
+    default: return FILTAGS_OK;
+    }
+}
+
+void prepared_free(struct prepared *prepared) {
+    conv_destroy(prepared->conv);
+    free(prepared->kernel);
+    free(prepared->bias);
+    free(prepared->scale);
+    free(prepared->shift);
+    free(prepared->alpha);
+}
