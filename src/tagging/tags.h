@@ -1,0 +1,68 @@
+/* tags.h - from class activations to tags, predictions and hit rates: pure functions on arrays. */
+#ifndef FILTAGS_TAGGING_TAGS_H
+#define FILTAGS_TAGGING_TAGS_H
+
+#include "filtags.h"
+
+/* The layers that are tagged: sizes, and where each layer's filters start in a row of all filters. */
+struct filter_table {
+    size_t n_layers;
+    size_t *n_filters; /* [n_layers] */
+    size_t *first;     /* [n_layers + 1]; first[n_layers] is the number of all filters */
+};
+FILTAGS_MUST_USE filtags_status filter_table_create(const size_t *n_filters, size_t n_layers,
+                                                    struct filter_table *table);
+void filter_table_free(struct filter_table *table);
+
+/* One value of k or of q. */
+struct selector {
+    filtags_rule rule;
+    double value;
+};
+
+/* The tags of all filters for one selector. Filter f (of all layers) has labels[offset[f]] up to, but without,
+ * labels[offset[f + 1]]: numbers of classes from 0, ascending where tags_compute made them. */
+struct tag_table {
+    size_t n_filters;
+    uint64_t *offset;  /* [n_filters + 1] */
+    uint32_t *labels;  /* [offset[n_filters]] */
+};
+
+/* Turn a sum over n_images pictures of activations in units of 2^-31 into the class activation:
+ * (sum / n_images) * 2^-31 in double, rounded once to float. n_images >= 1. */
+float class_activation(int64_t sum, uint64_t n_images);
+
+/* Tag filters: class by class and layer by layer, the selected filters get the class's number.
+ * class_activations: [n_classes] rows of [table->first[n_layers]] floats; a NULL row is a class without
+ * train pictures, which gets no tags. MEMORY. The caller frees *tags with tag_table_free. */
+FILTAGS_MUST_USE filtags_status tags_compute(const struct filter_table *table, const float *const *class_activations,
+                                             size_t n_classes, struct selector selector, struct tag_table *tags);
+/* How many tags tags_compute would give, without making them (for the size of the file to come). */
+uint64_t tags_count(const struct filter_table *table, const float *const *class_activations, size_t n_classes,
+                    struct selector selector);
+void tag_table_free(struct tag_table *tags);
+
+/* One label and how many tags it has among the active filters. */
+struct label_count {
+    uint32_t label;
+    uint32_t count;
+};
+
+/* Room for ranking, one a thread. */
+struct ranking_scratch;
+FILTAGS_MUST_USE filtags_status ranking_scratch_create(const struct filter_table *table, size_t n_labels,
+                                                       struct ranking_scratch **scratch);
+void ranking_scratch_destroy(struct ranking_scratch *scratch);
+
+/* Predict one picture: select its active filters in each layer (or in the last one alone), count the labels of their
+ * tags, and rank by count, descending; ties in the order in which labels are first seen, layer by layer,
+ * filter by filter (ascending), tag by tag. Labels that are not seen are not listed.
+ * activations: [all filters]. ranking: room for n_labels. Returns the ranking's length. */
+size_t rank_labels(struct ranking_scratch *scratch, const struct filter_table *table, const struct tag_table *tags,
+                   struct selector selector, bool is_last_layer_only, const filtags_activation *activations,
+                   struct label_count *ranking);
+
+/* Indices of the n_top largest outputs, descending; ties: lower index first. top: room for n_top <= n_outputs. */
+void top_outputs(const float *outputs, size_t n_outputs, size_t n_top, uint32_t *top);
+
+#endif
