@@ -1,0 +1,252 @@
+#include "store/output.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+enum { LOG_LINE_BYTES = 4096 };
+
+struct output {
+    char *folder, *run_id, *kind, *network;
+    filtags_callbacks callbacks;
+    FILE *info_log, *warnings_log;
+    char *info_log_path, *warnings_log_path;
+    struct file_writer *writers; /* [n_files] */
+    char **paths;                /* [n_files] */
+    size_t n_files, writers_capacity, paths_capacity;
+    size_t n_warnings;
+    bool has_committed;
+    struct timespec start;
+    char started[32];
+    pthread_mutex_t lock;
+};
+
+/* ---------------------------------------------------------------- runID */
+
+static bool is_name_of_run(const char *name, const char *run_id, const char *kind) {
+    size_t n_id = strlen(run_id), n_kind = strlen(kind);
+    return strncmp(name, run_id, n_id) == 0 && name[n_id] == '-' && strncmp(name + n_id + 1, kind, n_kind) == 0 &&
+           name[n_id + 1 + n_kind] == '-';
+}
+
+static filtags_status run_id_is_taken(const char *save_dir, const char *run_id, const char *const *kinds,
+                                      size_t n_kinds, bool *is_taken) {
+    DIR *folder = opendir(save_dir);
+    if (!folder) return error_set_errno(FILTAGS_ERROR_IO, "%s: --save-dir cannot be read", save_dir);
+    *is_taken = false;
+    for (struct dirent *entry; !*is_taken && (entry = readdir(folder));) {
+        for (size_t i = 0; i < n_kinds; i++) *is_taken = *is_taken || is_name_of_run(entry->d_name, run_id, kinds[i]);
+    }
+    closedir(folder);
+    return FILTAGS_OK;
+}
+
+filtags_status output_choose_run_id(const char *save_dir, double time_delta_hours, const char *const *kinds,
+                                    size_t n_kinds, char run_id[RUN_ID_BYTES]) {
+    time_t now = time(NULL) + (time_t)(time_delta_hours * 3600);
+    struct tm calendar;
+    char minute[20];
+    gmtime_r(&now, &calendar);
+    strftime(minute, sizeof minute, "%Y-%m-%d-%H%M", &calendar);
+    /* "", b .. z, then bb .. zz: more than anyone starts in a minute */
+    for (int n_letters = 0; n_letters <= 2; n_letters++) {
+        for (int code = 0, n_codes = n_letters == 0 ? 1 : n_letters == 1 ? 25 : 625; code < n_codes; code++) {
+            char candidate[RUN_ID_BYTES], suffix[3] = "";
+            bool is_taken = true;
+            if (n_letters == 1) suffix[0] = (char)('b' + code);
+            if (n_letters == 2) suffix[0] = (char)('b' + code / 25), suffix[1] = (char)('b' + code % 25);
+            snprintf(candidate, sizeof candidate, "%s%s", minute, suffix);
+            filtags_status status = run_id_is_taken(save_dir, candidate, kinds, n_kinds, &is_taken);
+            if (status) return status;
+            if (!is_taken) {
+                memcpy(run_id, candidate, sizeof candidate);
+                return FILTAGS_OK;
+            }
+        }
+    }
+    return error_set(FILTAGS_ERROR_IO, "%s: every runID of the minute %s is taken", save_dir, minute);
+}
+
+/* ---------------------------------------------------------------- open, logs */
+
+static filtags_status open_log(const struct output *output, const char *which, char **path, FILE **log) {
+    char *name = memory_format("%s-%s-%s.log", output->run_id, output->kind, which);
+    *path = name ? path_join(output->folder, name) : NULL;
+    free(name);
+    if (!*path) return FILTAGS_ERROR_MEMORY;
+    int fd = open(*path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); /* O_EXCL: claims the runID */
+    if (fd < 0 || !(*log = fdopen(fd, "w"))) {
+        if (fd >= 0) close(fd);
+        return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be created", *path);
+    }
+    setvbuf(*log, NULL, _IOLBF, BUFSIZ); /* each line is there at once */
+    return FILTAGS_OK;
+}
+
+filtags_status output_open(const char *save_dir, const char *run_id, const char *kind, const char *network,
+                           const filtags_callbacks *callbacks, struct output **result) {
+    filtags_status status = FILTAGS_ERROR_MEMORY;
+    time_t now = time(NULL);
+    struct tm calendar;
+    struct output *output = memory_new(1, sizeof *output);
+    if (!output) return FILTAGS_ERROR_MEMORY;
+    pthread_mutex_init(&output->lock, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &output->start);
+    gmtime_r(&now, &calendar);
+    strftime(output->started, sizeof output->started, "%Y-%m-%dT%H:%M:%SZ", &calendar);
+    if (callbacks) output->callbacks = *callbacks;
+    output->folder = memory_copy_string(save_dir);
+    output->run_id = memory_copy_string(run_id);
+    output->kind = memory_copy_string(kind);
+    output->network = memory_copy_string(network);
+    if (!output->folder || !output->run_id || !output->kind || !output->network) goto fail;
+    status = open_log(output, "info", &output->info_log_path, &output->info_log);
+    if (status) goto fail;
+    status = open_log(output, "warnings", &output->warnings_log_path, &output->warnings_log);
+    if (status) goto fail;
+    *result = output;
+    return FILTAGS_OK;
+fail:
+    if (output->info_log) unlink(output->info_log_path);
+    output_close(output, NULL);
+    return status;
+}
+
+void output_log(struct output *output, filtags_log_level level, const char *format, ...) {
+    char text[LOG_LINE_BYTES], line[LOG_LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    text_make_printable(line, sizeof line, text);
+    pthread_mutex_lock(&output->lock);
+    if (level == FILTAGS_LOG_INFO) fprintf(output->info_log, "%.1f s: %s\n", output_elapsed_sec(output), line);
+    if (level == FILTAGS_LOG_WARNING) {
+        fprintf(output->warnings_log, "%s\n", line);
+        output->n_warnings++;
+    }
+    if (output->callbacks.log) output->callbacks.log(output->callbacks.user, level, line);
+    pthread_mutex_unlock(&output->lock);
+}
+
+size_t output_n_warnings(const struct output *output) { return output->n_warnings; }
+
+/* ---------------------------------------------------------------- files */
+
+filtags_status output_start_file(struct output *output, const char *suffix, FILE **stream) {
+    void *writers = output->writers, *paths = output->paths;
+    int has_failed = memory_grow(&writers, &output->writers_capacity, output->n_files + 1, sizeof *output->writers);
+    output->writers = writers;
+    has_failed = has_failed || memory_grow(&paths, &output->paths_capacity, output->n_files + 1, sizeof *output->paths);
+    output->paths = paths;
+    if (has_failed) return FILTAGS_ERROR_MEMORY;
+    char *name = memory_format("%s-%s-%s-%s", output->run_id, output->kind, output->network, suffix);
+    char *path = name ? path_join(output->folder, name) : NULL;
+    free(name);
+    if (!path) return FILTAGS_ERROR_MEMORY;
+    filtags_status status = file_writer_open(&output->writers[output->n_files], path);
+    if (status) {
+        free(path);
+        return status;
+    }
+    output->paths[output->n_files] = path;
+    *stream = output->writers[output->n_files++].stream;
+    return FILTAGS_OK;
+}
+
+filtags_status output_end_file(struct output *output) {
+    return file_writer_finish(&output->writers[output->n_files - 1]);
+}
+
+filtags_status output_write_text(struct output *output, const char *suffix, const char *text) {
+    FILE *stream;
+    filtags_status status = output_start_file(output, suffix, &stream);
+    if (status) return status;
+    fputs(text, stream);
+    return output_end_file(output);
+}
+
+const char *output_run_id(const struct output *output) { return output->run_id; }
+
+const char *output_file(const struct output *output, size_t index) {
+    return index < output->n_files ? output->paths[index] : NULL;
+}
+
+const char *output_started(const struct output *output) { return output->started; }
+
+double output_elapsed_sec(const struct output *output) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - output->start.tv_sec) + 1e-9 * (double)(now.tv_nsec - output->start.tv_nsec);
+}
+
+filtags_status output_open_scratch(struct output *output, FILE **stream) {
+    char *path = memory_format("%s/.%s-%s-scratch.XXXXXX", output->folder, output->run_id, output->kind);
+    if (!path) return FILTAGS_ERROR_MEMORY;
+    filtags_status status = FILTAGS_OK;
+    int fd = mkstemp(path);
+    if (fd >= 0) unlink(path);
+    if (fd < 0 || !(*stream = fdopen(fd, "w+b"))) {
+        status = error_set_errno(FILTAGS_ERROR_IO, "%s: scratch file cannot be created", path);
+        if (fd >= 0) close(fd);
+    }
+    free(path);
+    return status;
+}
+
+/* ---------------------------------------------------------------- end */
+
+static filtags_status close_log(FILE **log, const char *path) {
+    bool has_failed = ferror(*log) != 0;
+    if (fclose(*log)) has_failed = true;
+    *log = NULL;
+    return has_failed ? error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written whole", path) : FILTAGS_OK;
+}
+
+filtags_status output_commit(struct output *output) {
+    filtags_status status = close_log(&output->info_log, output->info_log_path);
+    if (!status) status = close_log(&output->warnings_log, output->warnings_log_path);
+    size_t n_published = 0;
+    /* from the last to the first: the main file, started first, appears when all around it is there */
+    for (; !status && n_published < output->n_files; n_published++) {
+        status = file_writer_publish(&output->writers[output->n_files - 1 - n_published]);
+        if (status) break;
+    }
+    if (status) { /* all or none */
+        for (size_t i = 0; i < n_published; i++) unlink(output->paths[output->n_files - 1 - i]);
+    }
+    output->has_committed = !status;
+    return status;
+}
+
+void output_close(struct output *output, const char *error) {
+    if (!output) return;
+    if (output->info_log) {
+        if (error) fprintf(output->info_log, "%.1f s: failed: %s\n", output_elapsed_sec(output), error);
+        fclose(output->info_log);
+    }
+    if (output->warnings_log) fclose(output->warnings_log);
+    for (size_t i = 0; i < output->n_files; i++) {
+        file_writer_abort(&output->writers[i]);
+        free(output->paths[i]);
+    }
+    free(output->writers);
+    free(output->paths);
+    free(output->info_log_path);
+    free(output->warnings_log_path);
+    free(output->folder);
+    free(output->run_id);
+    free(output->kind);
+    free(output->network);
+    pthread_mutex_destroy(&output->lock);
+    free(output);
+}

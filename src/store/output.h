@@ -1,0 +1,58 @@
+/* output.h - the files of one run of a step: their names, and their appearing all together.
+ *
+ * A step's files are <save_dir>/<runID>-<kind>-<network>-<suffix>, its logs <save_dir>/<runID>-<kind>-info.log
+ * and -warnings.log. runID is YYYY-mm-dd-HHMM (UTC plus time_delta), with a suffix b, c, ... where a file of
+ * that runID and kind exists already. The logs are written while the step runs; every other file waits under a
+ * temporary name until all of them are whole. */
+#ifndef FILTAGS_STORE_OUTPUT_H
+#define FILTAGS_STORE_OUTPUT_H
+
+#include <stdio.h>
+
+#include "base/file.h"
+#include "filtags.h"
+
+struct output;
+
+enum { RUN_ID_BYTES = 32 };
+
+/* Find a runID that no file in save_dir has with any of the kinds ([n_kinds], such as "QFA").
+ * IO: save_dir is missing or can't be read; or all suffixes of this minute are taken. */
+FILTAGS_MUST_USE filtags_status output_choose_run_id(const char *save_dir, double time_delta_hours,
+                                                     const char *const *kinds, size_t n_kinds,
+                                                     char run_id[RUN_ID_BYTES]);
+
+/* Start the output of a step and create its logs. run_id: from output_choose_run_id. callbacks (may be NULL) get
+ * what goes to the logs. IO: save_dir is not writable; the run_id has been taken meanwhile. */
+FILTAGS_MUST_USE filtags_status output_open(const char *save_dir, const char *run_id, const char *kind,
+                                            const char *network, const filtags_callbacks *callbacks,
+                                            struct output **output);
+
+/* Tell: a line to the log (info or warnings) and to the caller's callback. Control characters are replaced.
+ * May be called by several threads. */
+void output_log(struct output *output, filtags_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+size_t output_n_warnings(const struct output *output);
+
+/* Start a file; suffix such as "vars.pkl". *stream is the output's. */
+FILTAGS_MUST_USE filtags_status output_start_file(struct output *output, const char *suffix, FILE **stream);
+/* End the file that was started last: it is whole, and waits. */
+FILTAGS_MUST_USE filtags_status output_end_file(struct output *output);
+/* Start, write and end a small file. */
+FILTAGS_MUST_USE filtags_status output_write_text(struct output *output, const char *suffix, const char *text);
+
+const char *output_run_id(const struct output *output);
+/* Final path of file index in the order of starting; NULL past the last one. */
+const char *output_file(const struct output *output, size_t index);
+double output_elapsed_sec(const struct output *output);
+/* Start of the run, ISO 8601 UTC. */
+const char *output_started(const struct output *output);
+/* Open a nameless scratch file in save_dir, that vanishes when closed. */
+FILTAGS_MUST_USE filtags_status output_open_scratch(struct output *output, FILE **stream);
+
+/* Give all files their names: all of them or none. Then close the logs. */
+FILTAGS_MUST_USE filtags_status output_commit(struct output *output);
+/* Free. Without a commit the files vanish; the logs stay, with error, unless NULL, at the end of the info log. */
+void output_close(struct output *output, const char *error);
+
+#endif

@@ -1,0 +1,25 @@
+/* variables.h - the variables of a -vars.pkl file, by name. */
+#ifndef FILTAGS_STORE_VARIABLES_H
+#define FILTAGS_STORE_VARIABLES_H
+
+#include "store/pickle.h"
+
+struct variables {
+    char *path;
+    struct pickle_file *names; /* the -vars-names.pkl beside it: a list of str */
+    struct pickle_file *file;
+};
+
+/* Open "...-vars.pkl" (or "...-varsX.pkl") and its "...-names.pkl". FORMAT: their numbers differ. IO, ... */
+FILTAGS_MUST_USE filtags_status variables_open(const char *path, struct variables *variables);
+void variables_close(struct variables *variables);
+
+bool variables_has(const struct variables *variables, const char *name);
+/* Get a variable of the kind that is expected. DATA: there is none of that name, or it is of another kind. */
+FILTAGS_MUST_USE filtags_status variables_get(const struct variables *variables, const char *name,
+                                              enum pickle_kind kind, pickle_value *value);
+
+/* Find the item of a dict whose key is a number equal to wanted. */
+bool dict_find_number(const struct pickle_file *file, pickle_value dict, double wanted, pickle_value *item);
+
+#endif
