@@ -1,0 +1,315 @@
+/* activations.c - step 1: the class activations of every filter. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "engine/isa.h"
+#include "steps/network.h"
+#include "steps/picture_list.h"
+#include "steps/runner.h"
+#include "steps/steps.h"
+#include "store/pickle.h"
+
+/* Exact sums: integers, so that their order doesn't matter. */
+struct class_sums {
+    pthread_mutex_t lock;
+    const uint32_t *class_of; /* [n train pictures] */
+    int64_t *sums;            /* [n_classes, n_filters], units of 2^-31 */
+    uint64_t *n_images;       /* [n_classes] */
+    size_t n_classes, n_filters;
+};
+
+struct activations_run {
+    struct step *step;
+    struct network network;
+    filtags_dataset *dataset;
+    filtags_engine *engine;
+    struct output *output;
+    struct picture_list pictures; /* train pictures */
+    struct class_sums sums;
+    struct runner_totals totals;
+};
+
+static filtags_status add_to_sums(void *context, size_t thread, size_t index, const filtags_activation *activations,
+                                  const float *outputs) {
+    struct class_sums *sums = context;
+    size_t class_index = sums->class_of[index];
+    int64_t *row = sums->sums + class_index * sums->n_filters; // [n_filters]
+    (void)thread, (void)outputs;
+    pthread_mutex_lock(&sums->lock);
+    for (size_t i = 0; i < sums->n_filters; i++) row[i] += activations[i];
+    sums->n_images[class_index]++;
+    pthread_mutex_unlock(&sums->lock);
+    return FILTAGS_OK;
+}
+
+static filtags_status open_engine(struct activations_run *run, size_t batch) {
+    filtags_engine_options options = {.layers = run->network.layers,
+                                      .n_layers = run->network.table.n_layers,
+                                      .isa = (filtags_isa)run->step->options->isa,
+                                      .max_batch = batch};
+    return filtags_engine_create(run->network.model, &options, &run->engine);
+}
+
+static filtags_status compute(struct activations_run *run) {
+    const filtags_options *options = run->step->options;
+    size_t batch = runner_batch(options, run->network.shape);
+    size_t n_classes = filtags_dataset_n_classes(run->dataset);
+    filtags_status status = open_engine(run, batch);
+    if (status) return status;
+    run->sums.n_classes = n_classes;
+    run->sums.n_filters = filtags_engine_n_filters(run->engine);
+    run->sums.class_of = run->pictures.class_of;
+    run->sums.sums = memory_new(n_classes * run->sums.n_filters, sizeof *run->sums.sums);
+    run->sums.n_images = memory_new(n_classes, sizeof *run->sums.n_images);
+    if (!run->sums.sums || !run->sums.n_images) return FILTAGS_ERROR_MEMORY;
+    struct runner_job job = {.what = "activations",
+                             .engine = run->engine,
+                             .network = &run->network,
+                             .preprocess = (filtags_preprocess)options->preprocess,
+                             .images_dir = options->images_dir,
+                             .files = run->pictures.files,
+                             .n_files = run->pictures.n_files,
+                             .n_threads = options_n_threads(options),
+                             .batch = batch,
+                             .is_strict = options->strict,
+                             .output = run->output,
+                             .callbacks = run->step->callbacks,
+                             .take = add_to_sums,
+                             .context = &run->sums,
+                             .is_bad = run->pictures.is_bad};
+    return runner_run(&job, &run->totals);
+}
+
+static filtags_status check_classes(struct activations_run *run) {
+    for (size_t i = 0; i < run->sums.n_classes; i++) {
+        if (run->sums.n_images[i] > 0) continue;
+        const char *name = filtags_dataset_class_name(run->dataset, i);
+        if (run->step->options->strict) {
+            return error_set(FILTAGS_ERROR_DATA, "%s/%s: a readable train picture expected in every class, found none",
+                             run->step->options->images_dir, name);
+        }
+        output_log(run->output, FILTAGS_LOG_WARNING,
+                   "class %zu, '%s', has no readable train picture: it gets no activations and no tags", i + 1, name);
+    }
+    return FILTAGS_OK;
+}
+
+/* ---------------------------------------------------------------- files */
+
+static void write_train_files(struct pickle_writer *pickle, const struct activations_run *run) {
+    pickle_list_open(pickle);
+    for (size_t i = 0; i < run->pictures.n_files; i++) {
+        if (!run->pictures.is_bad[i]) pickle_str(pickle, run->pictures.files[i]);
+    }
+    pickle_list_close(pickle);
+}
+
+static void write_test_files(struct pickle_writer *pickle, const struct activations_run *run) {
+    pickle_list_open(pickle);
+    for (size_t i = 0; i < filtags_dataset_n_test(run->dataset); i++)
+        pickle_str(pickle, filtags_dataset_test_file(run->dataset, i, NULL));
+    pickle_list_close(pickle);
+}
+
+static void write_labels(struct pickle_writer *pickle, const struct activations_run *run) {
+    pickle_dict_open(pickle);
+    for (size_t i = 0; i < run->sums.n_classes; i++) {
+        pickle_int(pickle, (int64_t)i + 1);
+        pickle_str(pickle, filtags_dataset_class_name(run->dataset, i));
+    }
+    pickle_dict_close(pickle);
+}
+
+/* A list over layers of arrays over filters. row: room for the filters of the largest layer. */
+static void write_class(struct pickle_writer *pickle, const struct activations_run *run, size_t class_index,
+                        float *row) {
+    const struct filter_table *table = &run->network.table;
+    const int64_t *sums = run->sums.sums + class_index * run->sums.n_filters;
+    uint64_t n_images = run->sums.n_images[class_index];
+    pickle_list_open(pickle);
+    for (size_t layer = 0; layer < table->n_layers; layer++) {
+        size_t n = n_images ? table->n_filters[layer] : 0;
+        for (size_t i = 0; i < n; i++) row[i] = class_activation(sums[table->first[layer] + i], n_images);
+        pickle_array_float32(pickle, row, n);
+    }
+    pickle_list_close(pickle);
+}
+
+static filtags_status write_vars(struct activations_run *run) {
+    struct pickle_writer pickle;
+    FILE *stream;
+    filtags_status status = output_start_file(run->output, "vars.pkl", &stream);
+    if (status) return status;
+    float *row = memory_new(run->sums.n_filters, sizeof *row);
+    if (!row) return FILTAGS_ERROR_MEMORY;
+    void (*const lists[])(struct pickle_writer *, const struct activations_run *) = {write_train_files,
+                                                                                     write_test_files, write_labels};
+    for (size_t i = 0; i < 3; i++) {
+        pickle_begin(&pickle, stream);
+        lists[i](&pickle, run);
+        pickle_end(&pickle);
+    }
+    for (size_t i = 0; i < run->sums.n_classes; i++) {
+        pickle_begin(&pickle, stream);
+        write_class(&pickle, run, i, row);
+        pickle_end(&pickle);
+    }
+    free(row);
+    return output_end_file(run->output);
+}
+
+static filtags_status write_names(struct activations_run *run) {
+    struct pickle_writer pickle;
+    FILE *stream;
+    char name[40];
+    filtags_status status = output_start_file(run->output, "vars-names.pkl", &stream);
+    if (status) return status;
+    pickle_begin(&pickle, stream);
+    pickle_list_open(&pickle);
+    pickle_str(&pickle, "train_filenames");
+    pickle_str(&pickle, "test_filenames");
+    pickle_str(&pickle, "labels_id");
+    for (size_t i = 0; i < run->sums.n_classes; i++) {
+        snprintf(name, sizeof name, "filter_act_%zu", i + 1);
+        pickle_str(&pickle, name);
+    }
+    pickle_list_close(&pickle);
+    pickle_end(&pickle);
+    return output_end_file(run->output);
+}
+
+static filtags_status write_info(struct activations_run *run, const struct run_record *record) {
+    struct buffer text = {0};
+    buffer_printf(
+        &text,
+        "Class activations of the filters of %s (filTags, step 1).\n\n"
+        "The -vars.pkl file holds one pickle a variable, in the order of -vars-names.pkl. To load them in Python:\n\n"
+        "    import pickle\n"
+        "    with open('...-vars-names.pkl', 'rb') as f:\n"
+        "        names = pickle.load(f)\n"
+        "    with open('...-vars.pkl', 'rb') as f:\n"
+        "        variables = {name: pickle.load(f) for name in names}\n\n"
+        "train_filenames: list of str, the pictures used, 'class/file' below images_dir\n"
+        "test_filenames: list of str, the pictures kept for the evaluation\n"
+        "labels_id: dict, class number 1..%zu -> label (name of the class folder)\n"
+        "filter_act_i: class i; filter_act_i[a][b] is the class activation, in [0, 1], of filter b of layer a:\n"
+        "  a list over layers of float32 NumPy arrays over filters (empty arrays where no train picture could be "
+        "read)\n\n",
+        run->network.name, run->sums.n_classes);
+    append_layer_lines(&text, record);
+    filtags_status status =
+        text.has_failed ? FILTAGS_ERROR_MEMORY : output_write_text(run->output, "vars-info.txt", buffer_text(&text));
+    buffer_free(&text);
+    return status;
+}
+
+static filtags_status describe(const struct activations_run *run, struct run_record *record) {
+    const filtags_options *options = run->step->options;
+    record->command = memory_copy_string("activations");
+    record->has_split = true;
+    record->split = options->split;
+    record->seed_rn = (uint32_t)options->seed_rn;
+    record->limit = (size_t)options->limit;
+    if (!record->command) return FILTAGS_ERROR_MEMORY;
+    filtags_status status = path_absolute(options->images_dir, &record->images_dir);
+    return status ? status : network_describe(&run->network, options, record);
+}
+
+static void report(const struct activations_run *run, double total_sec) {
+    struct buffer *to = &run->step->run->report;
+    const struct runner_totals *totals = &run->totals;
+    buffer_printf(
+        to, "activations of %s: %zu classes, %zu train pictures, %zu layers, %zu filters; %.1f s (%.1f pictures/s)\n",
+        run->network.name, run->sums.n_classes, run->pictures.n_files - totals->n_bad, run->network.table.n_layers,
+        run->sums.n_filters, total_sec, picture_list_rate(&run->pictures, totals));
+    picture_list_report(&run->pictures, totals, to);
+}
+
+static filtags_status write_files(struct activations_run *run) {
+    struct run_record record = {0};
+    struct step *step = run->step;
+    const struct run_number numbers[] = {{"counts", "n_classes", (double)run->sums.n_classes},
+                                         {"counts", "n_train", (double)run->pictures.n_all},
+                                         {"counts", "n_test", (double)filtags_dataset_n_test(run->dataset)},
+                                         {"counts", "n_pictures_run", (double)run->pictures.n_files},
+                                         {"counts", "n_pictures_bad", (double)run->totals.n_bad},
+                                         {"counts", "n_filters", (double)run->sums.n_filters},
+                                         {"counts", "n_threads", (double)options_n_threads(step->options)},
+                                         {"counts", "batch", (double)runner_batch(step->options, run->network.shape)},
+                                         {"timings_sec", "decode_all_threads", run->totals.decode_sec},
+                                         {"timings_sec", "network_all_threads", run->totals.network_sec},
+                                         {"timings_sec", "pictures", run->totals.elapsed_sec}};
+    filtags_status status = describe(run, &record);
+    if (!status) status = write_vars(run);
+    if (!status) status = write_names(run);
+    if (!status) status = write_info(run, &record);
+    if (!status) {
+        double total_sec = output_elapsed_sec(run->output);
+        struct output *output = run->output;
+        run->output = NULL; /* closed by the next call, come what may */
+        status = step_close_output(step, output, &record, numbers, sizeof numbers / sizeof *numbers);
+        if (!status) report(run, total_sec);
+    }
+    run_record_free(&record);
+    return status;
+}
+
+/* ---------------------------------------------------------------- the step */
+
+/* A class index that doesn't fit is better found now than after the pictures. */
+static filtags_status check_class_index(const struct activations_run *run) {
+    struct class_index index;
+    const char *path = run->step->options->class_index;
+    if (!path) return FILTAGS_OK;
+    filtags_status status = class_index_open(path, run->network.n_outputs, run->dataset, &index);
+    if (!status) class_index_free(&index);
+    return status;
+}
+
+static void log_start(const struct activations_run *run) {
+    const filtags_options *options = run->step->options;
+    output_log(run->output, FILTAGS_LOG_INFO,
+               "network %s (%s), input %zux%zux%zu, %zu layers, %zu filters, instruction set %s", run->network.name,
+               options->model, run->network.shape[0], run->network.shape[1], run->network.shape[2],
+               run->network.table.n_layers, run->network.table.first[run->network.table.n_layers],
+               isa_name(run->network.isa));
+    output_log(run->output, FILTAGS_LOG_INFO,
+               "%s: %zu classes, %zu train and %zu test pictures (split %g, seed %llu), %zu to run",
+               options->images_dir, filtags_dataset_n_classes(run->dataset), run->pictures.n_all,
+               filtags_dataset_n_test(run->dataset), options->split, (unsigned long long)options->seed_rn,
+               run->pictures.n_files);
+}
+
+static void close_run(struct activations_run *run, filtags_status status) {
+    output_close(run->output, status ? filtags_error_message() : NULL);
+    filtags_engine_destroy(run->engine);
+    network_close(&run->network);
+    filtags_dataset_close(run->dataset);
+    picture_list_free(&run->pictures);
+    free(run->sums.sums);
+    free(run->sums.n_images);
+    pthread_mutex_destroy(&run->sums.lock);
+}
+
+filtags_status step_activations(struct step *step) {
+    const filtags_options *options = step->options;
+    struct activations_run run = {.step = step};
+    pthread_mutex_init(&run.sums.lock, NULL);
+    filtags_status status =
+        filtags_dataset_open(options->images_dir, options->split, (uint32_t)options->seed_rn, &run.dataset);
+    if (!status) status = network_open(options, &run.network);
+    if (!status) status = check_class_index(&run);
+    if (!status) status = picture_list_create(run.dataset, false, (size_t)options->limit, &run.pictures);
+    if (!status) status = step_open_output(step, "QFA", run.network.name, &run.output);
+    if (!status) {
+        log_start(&run);
+        status = compute(&run);
+    }
+    if (!status) status = check_classes(&run);
+    if (!status) status = write_files(&run);
+    close_run(&run, status);
+    return status;
+}

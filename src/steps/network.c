@@ -1,0 +1,245 @@
+#include "steps/network.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "engine/isa.h"
+#include "model/model.h"
+#include "steps/steps.h"
+
+/* "models/my-net.keras" -> "my_net" */
+static char *name_of_model(const char *path) {
+    char *name = memory_copy_string(path_base(path));
+    if (!name) return NULL;
+    char *dot = strrchr(name, '.');
+    if (dot && dot != name) *dot = '\0';
+    for (char *at = name; *at; at++) {
+        if (*at == '-') *at = '_';
+    }
+    return name;
+}
+
+static filtags_status describe_layers(struct network *network, size_t n_layers) {
+    size_t *n_filters = memory_new(n_layers, sizeof *n_filters);
+    if (!n_filters) return FILTAGS_ERROR_MEMORY;
+    for (size_t i = 0; i < n_layers; i++)
+        n_filters[i] = filtags_model_layer(network->model, network->layers[i])->shape[2];
+    filtags_status status = filter_table_create(n_filters, n_layers, &network->table);
+    free(n_filters);
+    return status;
+}
+
+filtags_status network_open(const filtags_options *options, struct network *network) {
+    filtags_status status = FILTAGS_ERROR_MEMORY;
+    struct network opened = {0};
+    size_t n_layers;
+    if (!options->model) return error_set(FILTAGS_ERROR_USAGE, "--model is missing: the network's file expected");
+    opened.name = name_of_model(options->model);
+    if (!opened.name) goto fail;
+    status = filtags_model_load(options->model, options->size.height, options->size.width, &opened.model);
+    if (status) goto fail;
+    status = hash_file(options->model, opened.sha256);
+    if (status) goto fail;
+    status = isa_resolve((filtags_isa)options->isa, &opened.isa);
+    if (status) goto fail;
+    filtags_model_input_shape(opened.model, opened.shape);
+    opened.n_outputs = filtags_model_n_outputs(opened.model);
+    if (opened.shape[2] != 1 && opened.shape[2] != 3) {
+        status = error_set(FILTAGS_ERROR_UNSUPPORTED, "%s: an input of 1 or 3 channels expected, found %zu",
+                           options->model, opened.shape[2]);
+        goto fail;
+    }
+    if (opened.shape[2] == 1 &&
+        (options->preprocess == FILTAGS_PREPROCESS_CAFFE || options->preprocess == FILTAGS_PREPROCESS_TORCH)) {
+        status = error_set(FILTAGS_ERROR_USAGE, "--preprocess caffe and torch are for 3 channels, and %s takes 1",
+                           options->model);
+        goto fail;
+    }
+    status = model_select_layers(opened.model, options->layers, &opened.layers, &n_layers);
+    if (status) goto fail;
+    status = describe_layers(&opened, n_layers);
+    if (status) goto fail;
+    *network = opened;
+    return FILTAGS_OK;
+fail:
+    network_close(&opened);
+    return status;
+}
+
+void network_close(struct network *network) {
+    filtags_model_destroy(network->model);
+    filter_table_free(&network->table);
+    free(network->layers);
+    free(network->name);
+    *network = (struct network){0};
+}
+
+static filtags_status replace_text(char **field, const char *text) {
+    char *copy = memory_copy_string(text);
+    if (!copy) return FILTAGS_ERROR_MEMORY;
+    free(*field);
+    *field = copy;
+    return FILTAGS_OK;
+}
+
+static filtags_status replace_path(char **field, const char *path) {
+    char *absolute;
+    filtags_status status = path_absolute(path, &absolute);
+    if (status) return status;
+    free(*field);
+    *field = absolute;
+    return FILTAGS_OK;
+}
+
+static filtags_status replace_layers(const struct network *network, struct run_record *record) {
+    for (size_t i = 0; i < record->n_layers; i++) free(record->layer_names[i]);
+    free(record->layer_names);
+    free(record->layer_sizes);
+    record->n_layers = 0;
+    record->layer_names = memory_new(network->table.n_layers, sizeof *record->layer_names);
+    record->layer_sizes = memory_new(network->table.n_layers, sizeof *record->layer_sizes);
+    if (!record->layer_names || !record->layer_sizes) return FILTAGS_ERROR_MEMORY;
+    for (size_t i = 0; i < network->table.n_layers; i++, record->n_layers++) {
+        record->layer_sizes[i] = network->table.n_filters[i];
+        record->layer_names[i] = memory_copy_string(filtags_model_layer(network->model, network->layers[i])->name);
+        if (!record->layer_names[i]) return FILTAGS_ERROR_MEMORY;
+    }
+    return FILTAGS_OK;
+}
+
+static const char *preprocess_name(int preprocess) {
+    static const char *const names[] = {[FILTAGS_PREPROCESS_NONE] = "none",
+                                        [FILTAGS_PREPROCESS_CAFFE] = "caffe",
+                                        [FILTAGS_PREPROCESS_TF] = "tf",
+                                        [FILTAGS_PREPROCESS_TORCH] = "torch",
+                                        [FILTAGS_PREPROCESS_UNIT] = "unit"};
+    return names[preprocess];
+}
+
+filtags_status network_describe(const struct network *network, const filtags_options *options,
+                                struct run_record *record) {
+    filtags_status status = replace_text(&record->network, network->name);
+    if (!status) status = replace_path(&record->model, options->model);
+    if (!status) status = replace_text(&record->model_sha256, network->sha256);
+    if (!status) status = replace_text(&record->layers, options->layers);
+    if (!status) status = replace_text(&record->preprocess, preprocess_name(options->preprocess));
+    if (!status) status = replace_text(&record->isa, isa_name(network->isa));
+    if (!status && options->class_index) status = replace_path(&record->class_index, options->class_index);
+    if (!status) status = replace_layers(network, record);
+    memcpy(record->size, network->shape, sizeof record->size);
+    record->n_outputs = network->n_outputs;
+    return status;
+}
+
+/* ---------------------------------------------------------------- class index */
+
+static filtags_status class_index_create(size_t n, struct class_index *index) {
+    *index = (struct class_index){0};
+    index->wnids = memory_new(n, sizeof *index->wnids);
+    index->labels = memory_new(n, sizeof *index->labels);
+    if (index->wnids && index->labels) {
+        index->n = n;
+        return FILTAGS_OK;
+    }
+    class_index_free(index);
+    return FILTAGS_ERROR_MEMORY;
+}
+
+void class_index_free(struct class_index *index) {
+    for (size_t i = 0; i < index->n; i++) {
+        free(index->wnids[i]);
+        free(index->labels[i]);
+    }
+    free(index->wnids);
+    free(index->labels);
+    *index = (struct class_index){0};
+}
+
+/* "  wnid label of more words \r" -> wnid and the rest, both trimmed; false for a blank line */
+static bool cut_line(char *line, char **wnid, char **label) {
+    static const char blanks[] = " \t\r\v\f";
+    *wnid = line + strspn(line, blanks);
+    if (!**wnid) return false;
+    char *end = *wnid + strcspn(*wnid, blanks);
+    *label = end + strspn(end, blanks);
+    size_t length = strlen(*label);
+    while (length > 0 && strchr(blanks, (*label)[length - 1])) (*label)[--length] = '\0';
+    *end = '\0';
+    if (!length) *label = *wnid;
+    return true;
+}
+
+static filtags_status parse_lines(const char *path, char *text, struct class_index *index) {
+    size_t n = 0;
+    for (char *line = text, *next; line; line = next) {
+        char *wnid, *label, *newline = strchr(line, '\n');
+        next = newline ? newline + 1 : NULL;
+        if (newline) *newline = '\0';
+        if (!cut_line(line, &wnid, &label)) continue;
+        if (n < index->n) {
+            index->wnids[n] = memory_copy_string(wnid);
+            index->labels[n] = memory_copy_string(label);
+            if (!index->wnids[n] || !index->labels[n]) return FILTAGS_ERROR_MEMORY;
+        }
+        n++;
+    }
+    if (n == index->n) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_DATA, "%s: %zu lines expected, one for each output of the network, found %zu", path,
+                     index->n, n);
+}
+
+static filtags_status read_class_index(const char *path, struct class_index *index) {
+    enum { LIMIT_BYTES = 64 << 20 };
+    struct buffer text = {0};
+    filtags_status status = file_read(path, LIMIT_BYTES, &text);
+    if (status) return status;
+    if (memchr(buffer_text(&text), '\0', text.size_bytes) || !utf8_is_valid(buffer_text(&text), text.size_bytes)) {
+        status = error_set(FILTAGS_ERROR_FORMAT, "%s: a class index of UTF-8 text expected, found binary data", path);
+    } else {
+        buffer_append(&text, "", 0); /* an empty file has no data yet */
+        size_t mark = strncmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+        status = parse_lines(path, text.data + mark, index);
+    }
+    buffer_free(&text);
+    return status;
+}
+
+filtags_status class_index_open(const char *path, size_t n_outputs, const filtags_dataset *dataset,
+                                struct class_index *result) {
+    struct class_index index;
+    filtags_status status = class_index_create(n_outputs, &index);
+    if (status) return status;
+    index.is_assumed = !path && filtags_dataset_n_classes(dataset) == n_outputs;
+    if (path) {
+        status = read_class_index(path, &index);
+    }
+    for (size_t i = 0; !path && !status && i < n_outputs; i++) {
+        index.wnids[i] =
+            index.is_assumed ? memory_copy_string(filtags_dataset_class_name(dataset, i)) : memory_format("%zu", i);
+        index.labels[i] = index.wnids[i] ? memory_copy_string(index.wnids[i]) : NULL;
+        if (!index.labels[i]) status = FILTAGS_ERROR_MEMORY;
+    }
+    if (status) class_index_free(&index);
+    else *result = index;
+    return status;
+}
+
+static int compare_texts(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+size_t class_index_n_matches(const struct class_index *index, const filtags_dataset *dataset) {
+    size_t n_matches = 0;
+    char **sorted = memory_new(index->n, sizeof *sorted);
+    if (!sorted) return 0;
+    memcpy(sorted, index->wnids, index->n * sizeof *sorted);
+    qsort(sorted, index->n, sizeof *sorted, compare_texts);
+    for (size_t i = 0; i < filtags_dataset_n_classes(dataset); i++) {
+        const char *name = filtags_dataset_class_name(dataset, i);
+        n_matches += bsearch(&name, sorted, index->n, sizeof *sorted, compare_texts) != NULL;
+    }
+    free(sorted);
+    return n_matches;
+}

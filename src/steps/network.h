@@ -1,0 +1,46 @@
+/* network.h - the network of a run: model, tapped layers, and the names of its outputs. */
+#ifndef FILTAGS_STEPS_NETWORK_H
+#define FILTAGS_STEPS_NETWORK_H
+
+#include "base/hash.h"
+#include "options/options.h"
+#include "store/run_file.h"
+#include "tagging/tags.h"
+
+struct network {
+    char *name; /* in file names: the model file's stem, '-' replaced by '_' */
+    filtags_model *model;
+    char sha256[HASH_HEX_BYTES];
+    size_t shape[3]; /* input: height, width, channels */
+    size_t n_outputs;
+    size_t *layers; /* [table.n_layers] tapped layers */
+    struct filter_table table;
+    filtags_isa isa; /* what --isa comes to on this processor */
+};
+
+/* Load the model of the options (--model, --size) and select the layers (--layers). */
+FILTAGS_MUST_USE filtags_status network_open(const filtags_options *options, struct network *network);
+void network_close(struct network *network);
+
+/* Put network and options into the record of a run (what is there already is replaced). */
+FILTAGS_MUST_USE filtags_status network_describe(const struct network *network, const filtags_options *options,
+                                                 struct run_record *record);
+
+/* Names of the network's outputs. */
+struct class_index {
+    char **wnids;  /* [n] first word of the line: what folders are compared with */
+    char **labels; /* [n] the rest of it; the wnid where there is nothing more */
+    size_t n;
+    bool is_assumed; /* made from the class folders in their order */
+};
+
+/* Name the n_outputs outputs: from --class-index (line i: "wnid label" of output i; blank lines are skipped), else from
+ * the class folders where their number is the outputs', else by their index. DATA: the file has another number of lines;
+ * FORMAT: it isn't text; IO, MEMORY. */
+FILTAGS_MUST_USE filtags_status class_index_open(const char *path, size_t n_outputs, const filtags_dataset *dataset,
+                                                 struct class_index *index);
+void class_index_free(struct class_index *index);
+/* How many class folders are named like an output. */
+size_t class_index_n_matches(const struct class_index *index, const filtags_dataset *dataset);
+
+#endif

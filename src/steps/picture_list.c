@@ -1,0 +1,55 @@
+#include "steps/picture_list.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+filtags_status picture_list_create(const filtags_dataset *dataset, bool is_test, size_t limit,
+                                   struct picture_list *result) {
+    struct picture_list list = {0};
+    list.n_all = is_test ? filtags_dataset_n_test(dataset) : filtags_dataset_n_train(dataset);
+    size_t *n_taken = memory_new(filtags_dataset_n_classes(dataset), sizeof *n_taken);
+    list.files = memory_new(list.n_all, sizeof *list.files);
+    list.class_of = memory_new(list.n_all, sizeof *list.class_of);
+    list.is_bad = memory_new(list.n_all, sizeof *list.is_bad);
+    if (!n_taken || !list.files || !list.class_of || !list.is_bad) {
+        free(n_taken);
+        picture_list_free(&list);
+        return FILTAGS_ERROR_MEMORY;
+    }
+    for (size_t i = 0; i < list.n_all; i++) {
+        size_t class_index;
+        const char *file = is_test ? filtags_dataset_test_file(dataset, i, &class_index)
+                                   : filtags_dataset_train_file(dataset, i, &class_index);
+        if (limit && n_taken[class_index] >= limit) continue;
+        n_taken[class_index]++;
+        list.class_of[list.n_files] = (uint32_t)class_index;
+        list.files[list.n_files++] = file;
+    }
+    free(n_taken);
+    *result = list;
+    return FILTAGS_OK;
+}
+
+void picture_list_free(struct picture_list *list) {
+    free(list->files);
+    free(list->class_of);
+    free(list->is_bad);
+    *list = (struct picture_list){0};
+}
+
+double picture_list_rate(const struct picture_list *list, const struct runner_totals *totals) {
+    return totals->elapsed_sec > 0 ? (double)list->n_files / totals->elapsed_sec : 0;
+}
+
+void picture_list_report(const struct picture_list *list, const struct runner_totals *totals, struct buffer *to) {
+    double rate = picture_list_rate(list, totals);
+    if (totals->n_bad) {
+        buffer_printf(to, "  %zu of %zu pictures could not be used: see the warnings log\n", totals->n_bad,
+                      list->n_files);
+    }
+    if (list->n_files < list->n_all && rate > 0) {
+        buffer_printf(to, "  limited to %zu of %zu pictures; all of them would take about %.0f s\n", list->n_files,
+                      list->n_all, (double)list->n_all / rate);
+    }
+}

@@ -1,0 +1,55 @@
+/* run.c - from a command's name to the function that does it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "steps/steps.h"
+
+static const struct {
+    enum command_bit bit;
+    filtags_status (*run)(struct step *step);
+} steps[] = {{COMMAND_ACTIVATIONS, step_activations}, {COMMAND_TAG, step_tag},
+             {COMMAND_EVALUATE, step_evaluate},       {COMMAND_HITRATES, step_hitrates},
+             {COMMAND_PIPELINE, step_pipeline},       {COMMAND_DEMO, step_demo},
+             {COMMAND_EXPORT, step_export},           {COMMAND_LAYERS, step_layers}};
+
+filtags_status filtags_run_command(const filtags_options *options, const filtags_callbacks *callbacks,
+                                   filtags_run **result) {
+    filtags_status status = options_check(options);
+    if (status) return status;
+    filtags_options *own = NULL; /* the steps fill in what they inherit */
+    filtags_run *run = memory_new(1, sizeof *run);
+    if (!run) return FILTAGS_ERROR_MEMORY;
+    status = options_derive(options, options->command->name, &own);
+    if (status) goto fail;
+    struct step step = {.options = own, .callbacks = callbacks, .run = run};
+    enum command_bit bit = command_row(options->command)->bit;
+    status = error_set(FILTAGS_ERROR_INTERNAL, "command '%s' has no function", options->command->name);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        if (steps[i].bit == bit) status = steps[i].run(&step);
+    }
+    if (!status && run->report.has_failed) status = error_out_of_memory(run->report.size_bytes);
+    if (status) goto fail;
+    filtags_options_destroy(own);
+    *result = run;
+    return FILTAGS_OK;
+fail:
+    filtags_options_destroy(own);
+    filtags_run_destroy(run);
+    return status;
+}
+
+const char *filtags_run_report(const filtags_run *run) { return buffer_text(&run->report); }
+
+const char *filtags_run_file(const filtags_run *run, size_t index) {
+    return index < run->n_files ? run->files[index] : NULL;
+}
+
+void filtags_run_destroy(filtags_run *run) {
+    if (!run) return;
+    for (size_t i = 0; i < run->n_files; i++) free(run->files[i]);
+    free(run->files);
+    buffer_free(&run->report);
+    free(run);
+}

@@ -1,0 +1,45 @@
+/* runner.h - send a list of pictures through a network on several threads.
+ *
+ * A thread takes the next few pictures, decodes them, runs the network, and hands over each picture's result. Threads wait
+ * for each other only to take the next numbers, so results come in any order; whoever takes them must not depend on it. */
+#ifndef FILTAGS_STEPS_RUNNER_H
+#define FILTAGS_STEPS_RUNNER_H
+
+#include "steps/network.h"
+#include "store/output.h"
+
+struct runner_job {
+    const char *what; /* for the progress: "activations" */
+    filtags_engine *engine;
+    const struct network *network;
+    filtags_preprocess preprocess;
+    const char *images_dir;
+    const char *const *files; /* [n_files] 'class/file' below images_dir */
+    size_t n_files;
+    size_t n_threads, batch; /* batch: pictures in a micro-batch, the engine's max_batch */
+    bool wants_output;
+    bool is_strict;        /* a damaged picture is an error, not a warning */
+    struct output *output; /* gets the warnings */
+    const filtags_callbacks *callbacks;
+    /* Take the result of picture index: activations [n_filters], outputs [n_outputs] or NULL. Called by several threads
+     * at once; thread in [0, n_threads). A failure ends the run. */
+    filtags_status (*take)(void *context, size_t thread, size_t index, const filtags_activation *activations,
+                           const float *outputs);
+    void *context;
+    bool *is_bad; /* [n_files]: set for a picture that could not be used */
+};
+
+struct runner_totals {
+    size_t n_bad;
+    double decode_sec, network_sec; /* added up over the threads */
+    double elapsed_sec;
+};
+
+/* IO, FORMAT, ... of the first fatal failure; CANCELLED. */
+FILTAGS_MUST_USE filtags_status runner_run(const struct runner_job *job, struct runner_totals *totals);
+
+/* Pictures in a micro-batch where the user leaves the choice: enough that late layers read their weights once for several
+ * pictures, few enough that the memory stays small. Neither this nor any other number changes a result. */
+size_t runner_batch(const filtags_options *options, const size_t shape[3]);
+
+#endif

@@ -1,0 +1,203 @@
+/* tag.c - step 2: from class activations to tags. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "steps/class_activations.h"
+#include "steps/steps.h"
+#include "store/pickle.h"
+#include "tagging/tags.h"
+
+struct tag_run {
+    struct step *step;
+    struct class_activations activations;
+    struct run_record record;
+    struct selector *selectors; /* [n_selectors], those of k, then those of q */
+    size_t n_selectors, n_k;
+    struct output *output;
+    uint32_t *memos; /* [n_classes] place of a label in a pickle's memo */
+    uint64_t n_tags;
+};
+
+/* A fractional value serves q only. */
+static filtags_status list_selectors(struct tag_run *run) {
+    const struct number_list *k_q = &run->step->options->k_q;
+    run->selectors = memory_new(2 * k_q->n, sizeof *run->selectors);
+    if (!run->selectors) return FILTAGS_ERROR_MEMORY;
+    for (size_t i = 0; i < k_q->n; i++) {
+        if (k_q->values[i] == floor(k_q->values[i]))
+            run->selectors[run->n_selectors++] = (struct selector){FILTAGS_RULE_K, k_q->values[i]};
+    }
+    run->n_k = run->n_selectors;
+    for (size_t i = 0; i < k_q->n; i++)
+        run->selectors[run->n_selectors++] = (struct selector){FILTAGS_RULE_Q, k_q->values[i]};
+    return FILTAGS_OK;
+}
+
+/* A value out of range means: the filters above the mean. One warning per k and layer, one per q. */
+static void warn_of_range(struct tag_run *run, struct selector selector) {
+    const struct filter_table *table = &run->activations.table;
+    if (selector.rule == FILTAGS_RULE_Q && (selector.value < 0 || selector.value > 100)) {
+        output_log(run->output, FILTAGS_LOG_WARNING,
+                   "q = %g is not in [0, 100]: the filters above the layer's mean are tagged", selector.value);
+    }
+    for (size_t layer = 0; selector.rule == FILTAGS_RULE_K && layer < table->n_layers; layer++) {
+        if (selector.value >= 0 && selector.value <= (double)table->n_filters[layer]) continue;
+        output_log(run->output, FILTAGS_LOG_WARNING,
+                   "k = %g is not in [0, %zu], the filters of layer %zu%s%s: those above the layer's mean are tagged",
+                   selector.value, table->n_filters[layer], layer, run->record.n_layers == table->n_layers ? ", " : "",
+                   run->record.n_layers == table->n_layers ? run->record.layer_names[layer] : "");
+    }
+}
+
+/* ---------------------------------------------------------------- size of the file */
+
+static double estimate_bytes(const struct tag_run *run) {
+    const struct filter_table *table = &run->activations.table;
+    double reference_bytes = run->activations.n_classes <= 256 ? 2 : 5; /* to a label in the memo */
+    double bytes = 0;
+    for (size_t i = 0; i < run->n_selectors; i++) {
+        uint64_t n_tags = tags_count(table, (const float *const *)run->activations.rows, run->activations.n_classes,
+                                     run->selectors[i]);
+        /* a list costs up to 3 bytes; every label is written out once a pickle, which is little beside that */
+        bytes += reference_bytes * (double)n_tags + 3.0 * (double)table->first[table->n_layers];
+    }
+    return bytes;
+}
+
+static filtags_status check_room(struct tag_run *run, double bytes) {
+    struct statvfs disk;
+    filtags_log_level level = bytes > 1e9 ? FILTAGS_LOG_WARNING : FILTAGS_LOG_INFO;
+    output_log(run->output, level, "the tag file will have about %.1f MB", bytes / 1e6);
+    if (statvfs(run->step->options->save_dir, &disk)) return FILTAGS_OK; /* not known: the writing will tell */
+    double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
+    if (bytes <= free_bytes) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_IO, "%s: %.0f MB of disk expected to be free for the tag file, found %.0f MB",
+                     run->step->options->save_dir, bytes / 1e6, free_bytes / 1e6);
+}
+
+/* ---------------------------------------------------------------- files */
+
+/* {value: list over layers of list over filters of list of labels} of one table */
+static void write_tags(struct pickle_writer *pickle, const struct tag_run *run, const struct tag_table *tags,
+                       uint32_t *memos) {
+    const struct filter_table *table = &run->activations.table;
+    pickle_list_open(pickle);
+    for (size_t layer = 0; layer < table->n_layers; layer++) {
+        pickle_list_open(pickle);
+        for (size_t filter = table->first[layer]; filter < table->first[layer + 1]; filter++) {
+            pickle_list_open(pickle);
+            for (uint64_t i = tags->offset[filter]; i < tags->offset[filter + 1]; i++) {
+                pickle_str_shared(pickle, run->activations.labels[tags->labels[i]], &memos[tags->labels[i]]);
+            }
+            pickle_list_close(pickle);
+        }
+        pickle_list_close(pickle);
+    }
+    pickle_list_close(pickle);
+}
+
+static filtags_status write_dict(struct tag_run *run, FILE *stream, size_t first, size_t n) {
+    struct pickle_writer pickle;
+    for (size_t i = 0; i < run->activations.n_classes; i++) run->memos[i] = UINT32_MAX;
+    pickle_begin(&pickle, stream);
+    pickle_dict_open(&pickle);
+    for (size_t i = first; i < first + n; i++) {
+        struct tag_table tags;
+        filtags_status status = tags_compute(&run->activations.table, (const float *const *)run->activations.rows,
+                                             run->activations.n_classes, run->selectors[i], &tags);
+        if (status) return status;
+        run->n_tags += tags.offset[tags.n_filters];
+        pickle_number(&pickle, run->selectors[i].value);
+        write_tags(&pickle, run, &tags, run->memos);
+        tag_table_free(&tags);
+        if (ferror(stream))
+            return error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written whole", output_file(run->output, 0));
+    }
+    pickle_dict_close(&pickle);
+    pickle_end(&pickle);
+    return FILTAGS_OK;
+}
+
+static filtags_status write_vars(struct tag_run *run) {
+    FILE *stream;
+    filtags_status status = output_start_file(run->output, "vars.pkl", &stream);
+    if (!status) status = write_dict(run, stream, 0, run->n_k);
+    if (!status) status = write_dict(run, stream, run->n_k, run->n_selectors - run->n_k);
+    return status ? status : output_end_file(run->output);
+}
+
+static filtags_status write_info(struct tag_run *run) {
+    struct buffer text = {0};
+    buffer_printf(
+        &text,
+        "Tags of the filters of %s (filTags, step 2).\n\n"
+        "The -vars.pkl file holds one pickle a variable, in the order of -vars-names.pkl. To load them in Python:\n\n"
+        "    import pickle\n"
+        "    with open('...-vars.pkl', 'rb') as f:\n"
+        "        filTags_k = pickle.load(f)\n"
+        "        filTags_q = pickle.load(f)\n\n"
+        "filTags_k[a][b][c]: labels, in class order, of filter c of layer b where each class tags its a most active "
+        "filters of a layer\n"
+        "filTags_q[a][b][c]: the same where each class tags its a percent most active filters of a layer\n"
+        "  (a = 0 or out of range: the filters above the layer's mean class activation)\n\n",
+        run->record.network ? run->record.network : "a network");
+    append_layer_lines(&text, &run->record);
+    filtags_status status =
+        text.has_failed ? FILTAGS_ERROR_MEMORY : output_write_text(run->output, "vars-info.txt", buffer_text(&text));
+    buffer_free(&text);
+    return status;
+}
+
+static void report(const struct tag_run *run, double total_sec) {
+    size_t n_filters = run->activations.table.first[run->activations.table.n_layers];
+    buffer_printf(&run->step->run->report,
+                  "tags of %s: %zu classes, %zu filters, %zu values of k and %zu of q, %llu tags; %.1f s\n",
+                  run->record.network ? run->record.network : "network", run->activations.n_classes, n_filters,
+                  run->n_k, run->n_selectors - run->n_k, (unsigned long long)run->n_tags, total_sec);
+}
+
+static filtags_status write_files(struct tag_run *run) {
+    static const char *const names[] = {"filTags_k", "filTags_q"};
+    const struct run_number numbers[] = {{"counts", "n_classes", (double)run->activations.n_classes},
+                                         {"counts", "n_k", (double)run->n_k},
+                                         {"counts", "n_q", (double)(run->n_selectors - run->n_k)}};
+    filtags_status status = write_vars(run);
+    if (!status) status = step_write_names(run->output, "vars-names.pkl", names, 2);
+    if (!status) status = write_info(run);
+    if (status) return status;
+    struct output *output = run->output;
+    double total_sec = output_elapsed_sec(output);
+    run->output = NULL;
+    status = step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
+    if (!status) report(run, total_sec);
+    return status;
+}
+
+filtags_status step_tag(struct step *step) {
+    struct tag_run run = {.step = step};
+    const char *path = step->options->activations_file;
+    filtags_status status = class_activations_open(path, &run.activations);
+    if (!status) status = step_inherit(step, path, &run.record);
+    if (!status) status = step_set_previous(&run.record, "tag", path);
+    if (!status) status = list_selectors(&run);
+    if (!status && !(run.memos = memory_new(run.activations.n_classes, sizeof *run.memos)))
+        status = FILTAGS_ERROR_MEMORY;
+    if (!status)
+        status = step_open_output(step, "TF", run.record.network ? run.record.network : "network", &run.output);
+    if (!status) {
+        for (size_t i = 0; i < run.n_selectors; i++) warn_of_range(&run, run.selectors[i]);
+        status = check_room(&run, estimate_bytes(&run));
+    }
+    if (!status) status = write_files(&run);
+    output_close(run.output, status ? filtags_error_message() : NULL);
+    class_activations_close(&run.activations);
+    run_record_free(&run.record);
+    free(run.selectors);
+    free(run.memos);
+    return status;
+}

@@ -1,0 +1,26 @@
+/* tag_file.h - the contents of step 2's file, as far as a list of k and q needs them. */
+#ifndef FILTAGS_STEPS_TAG_FILE_H
+#define FILTAGS_STEPS_TAG_FILE_H
+
+#include "options/options.h"
+#include "steps/steps.h"
+#include "store/variables.h"
+#include "tagging/tags.h"
+
+struct tag_file {
+    char **labels; /* [n_labels] a label's number is its place here */
+    size_t n_labels;
+    struct filter_table table;
+    struct selector *selectors; /* [n_selectors] those of k, then those of q */
+    struct tag_table *tags;     /* [n_selectors] */
+    size_t n_selectors, n_k;
+};
+
+/* Read the tags of the values k_q (all in the file where k_q is empty). What the file lacks is left out, with a warning by
+ * step_log, or - where it is a fraction, and so q's alone - without one for k. DATA: not the variables of step 2, or decoded tags;
+ * nothing left. */
+FILTAGS_MUST_USE filtags_status tag_file_open(const struct step *step, const char *path, const struct number_list *k_q,
+                                              struct tag_file *tag_file);
+void tag_file_close(struct tag_file *tag_file);
+
+#endif

@@ -1,0 +1,32 @@
+/* version.c - the versions of the program and of what its results can depend on. */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/conv_onednn.h"
+#include "filtags.h"
+#include "image/image.h"
+#include "model/weights_hdf5.h"
+
+static char dependencies[512];
+
+static void append_first_line(const char *text) {
+    size_t n = strlen(dependencies);
+    snprintf(dependencies + n, sizeof dependencies - n, "%s%.*s", n ? "\n" : "", (int)strcspn(text, "\n"), text);
+}
+
+static void list_dependencies(void) {
+    append_first_line(onednn_version_text());
+    append_first_line(hdf5_version_text());
+    append_first_line(jpeg_version_text());
+    append_first_line(png_version_text());
+    append_first_line(tiff_version_text());
+}
+
+const char *filtags_version(void) { return FILTAGS_VERSION; }
+
+const char *filtags_dependencies(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, list_dependencies);
+    return dependencies;
+}
