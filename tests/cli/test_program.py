@@ -1,0 +1,140 @@
+"""What can't be said as command and output: streams, signals, generated files."""
+import os
+import pathlib
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("FILTAGS_BUILD", ROOT / "build"))
+FILTAGS = os.environ.get("FILTAGS", str(BUILD / "filtags"))
+
+
+def run(*words, **options):
+    return subprocess.run([FILTAGS, *words], capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def command_names():
+    return re.findall(r"^  ([a-z]+)  +\S", run("help").stdout.split("Commands:")[1].split("Options:")[0], re.MULTILINE)
+
+
+def test_full_stdout_is_a_failure():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = subprocess.run([FILTAGS, "help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert "standard output: cannot be written: No space left on device" in result.stderr
+
+
+def test_closed_pipe_is_a_failure():
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run([FILTAGS, "--version"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert result.returncode == 1
+    assert "standard output: cannot be written: Broken pipe" in result.stderr
+
+
+def test_closed_stdout_is_a_failure():
+    result = subprocess.run(["sh", "-c", '"$0" --version >&-', FILTAGS], stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert "standard output: cannot be written" in result.stderr
+
+
+def test_closed_stderr_does_no_harm():
+    result = subprocess.run(["sh", "-c", '"$0" tag 2>&-', FILTAGS], stdout=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_a_run(number, tmp_path):
+    # a run long enough to be caught: the demo's pictures, 20 times
+    command = [FILTAGS, "demo", "--save-dir", str(tmp_path / "demo"), "--threads", "1"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    pictures = tmp_path / "pictures"
+    for copy in range(20):
+        for folder in (tmp_path / "demo" / "images").iterdir():
+            shutil.copytree(folder, pictures / f"{folder.name}-{copy}")
+    words = ["activations", "--model", str(tmp_path / "demo" / "fashion.keras"), "--images-dir", str(pictures),
+             "--save-dir", str(tmp_path), "--threads", "1", "--verbose"]
+    with subprocess.Popen([FILTAGS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stderr.readline()  # it has begun
+        time.sleep(0.3)
+        process.send_signal(number)
+        stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert stdout == ""
+    assert not list(tmp_path.glob("*-vars.pkl"))
+
+
+def test_progress_bar_needs_a_terminal(tmp_path):
+    """On a terminal there is a bar, with --quiet nothing."""
+    def stderr_of(*words):
+        main, terminal = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm"}
+        command = [FILTAGS, "demo", "--threads", "1", *words]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal, env=environment) as process:
+            os.close(terminal)
+            text = b""
+            try:
+                while block := os.read(main, 65536):
+                    text += block
+            except OSError:  # the other end is closed
+                pass
+        os.close(main)
+        assert process.returncode == 0
+        return text.decode()
+    assert re.search(r"\d+/\d+", stderr_of("--save-dir", str(tmp_path / "a")))
+    assert stderr_of("--save-dir", str(tmp_path / "b"), "--quiet") == ""
+
+
+def test_every_command_has_a_manual_page():
+    pages = sorted(path.name for path in BUILD.glob("filtags*.1"))
+    builtin = {"help", "man", "completion"}
+    assert pages == sorted(["filtags.1", *(f"filtags-{name}.1" for name in command_names() if name not in builtin)])
+
+
+@pytest.mark.skipif(not shutil.which("man"), reason="man is not installed")
+def test_manual_pages_format_without_warnings():
+    for page in sorted(BUILD.glob("filtags*.1")):
+        result = subprocess.run(["man", "--warnings", "-l", str(page)], capture_output=True, text=True, check=False,
+                                env={**os.environ, "LC_ALL": "C.UTF-8", "MANPAGER": "cat", "MANWIDTH": "80"})
+        assert result.stderr == "" and "NAME" in result.stdout, page
+
+
+def complete_bash(*words):
+    """Complete the last word of a command line with the bash completion script."""
+    script = """
+        source "$1"; shift
+        COMP_WORDS=(filtags "$@"); COMP_CWORD=$#
+        compopt() { :; }
+        _filtags; printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    result = subprocess.run(["bash", "-c", script, "bash", str(BUILD / "bash-filtags"), *words], capture_output=True,
+                            text=True, check=True)
+    assert result.stderr == ""
+    return result.stdout.split()
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_bash_completion():
+    assert complete_bash("ev") == ["evaluate"]
+    assert complete_bash("tag", "--act") == ["--activations-file"]
+    assert complete_bash("step2filtertags", "--k") == ["--k-q"]
+    assert complete_bash("activations", "--isa", "avx") == ["avx2", "avx512"]
+    assert complete_bash("activations", "--model", "") == []  # bash offers files
+    assert complete_bash("completion", "z") == ["zsh"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_well_formed(shell):
+    script = run("completion", shell)
+    assert script.returncode == 0
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    subprocess.run([shell, "-n"], input=script.stdout, text=True, check=True)

@@ -1,0 +1,77 @@
+/* libFuzzer: any bytes are either refused or give values that can be walked through.
+ *     fuzz_pickle -max_len=100000 CORPUS tests/unit/data/pickles */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/pickle.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct walk {
+    const struct pickle_file *file;
+    size_t n_left; /* lists may share lists: what is small as a file can be long to walk through */
+    size_t depth;
+    double sum;    /* uses what is read, so that nothing is optimized away */
+};
+
+static void walk_value(struct walk *walk, pickle_value value) {
+    const struct pickle_file *file = walk->file;
+    pickle_value key, item;
+    size_t n;
+    if (walk->n_left == 0) return;
+    walk->n_left--;
+    if (++walk->depth > 100 + 1) abort();
+    switch (pickle_kind_of(file, value)) {
+    case PICKLE_NONE:
+        break;
+    case PICKLE_BOOL:
+    case PICKLE_INT:
+    case PICKLE_FLOAT:
+        walk->sum += pickle_as_number(file, value) + (double)pickle_as_int(file, value);
+        break;
+    case PICKLE_STR:
+        if (pickle_str_id(file, value) >= pickle_n_strs(file)) abort();
+        /* fall through */
+    case PICKLE_BYTES: {
+        const char *text = pickle_as_str(file, value, &n);
+        if (text[n] != '\0') abort();
+        walk->sum += (double)strlen(text);
+        break;
+    }
+    case PICKLE_LIST:
+    case PICKLE_TUPLE:
+    case PICKLE_SET:
+        n = pickle_length(file, value);
+        for (size_t i = 0; i < n && walk->n_left; i++) walk_value(walk, pickle_item(file, value, i));
+        break;
+    case PICKLE_DICT:
+        n = pickle_length(file, value);
+        for (size_t i = 0; i < n && walk->n_left; i++) {
+            pickle_pair(file, value, i, &key, &item);
+            walk_value(walk, key);
+            walk_value(walk, item);
+        }
+        break;
+    case PICKLE_ARRAY:
+        n = 1;
+        for (size_t i = 0; i < pickle_array_n_dims(file, value); i++) n *= pickle_array_dim(file, value, i);
+        if (n != pickle_length(file, value)) abort();
+        for (size_t i = 0; i < n; i++) walk->sum += pickle_array(file, value)[i];
+        break;
+    default:
+        abort();
+    }
+    walk->depth--;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct pickle_file *file = NULL;
+    if (pickle_memory_open(data, size, "fuzz", 1 << 24, &file)) {
+        if (file || strncmp(filtags_error_message(), "fuzz: ", 6)) abort();
+        return 0;
+    }
+    struct walk walk = {.file = file, .n_left = 10000};
+    for (size_t i = 0; i < pickle_file_n_values(file); i++) walk_value(&walk, pickle_file_value(file, i));
+    pickle_file_close(file);
+    return 0;
+}
