@@ -24,7 +24,7 @@ static filtags_status report_zip_error(const char *name, const char *entry, zip_
         status = FILTAGS_ERROR_UNSUPPORTED;
     }
     const char *reason = zip_error_strerror(error);
-    if (!entry) return error_set(status, "%s: readable zip archive expected: %s", name, reason);
+    if (!entry) return error_set(status, "%s: zip archive expected, found a damaged or truncated one: %s", name, reason);
     return error_set(status, "%s: entry '%s': %s", name, entry, reason);
 }
 

@@ -13,7 +13,8 @@ static filtags_status check_options(const filtags_engine_options *options) {
         return error_set(FILTAGS_ERROR_USAGE, "nothing to compute: no layer is tapped, and the output is not wanted");
     for (size_t i = 1; i < options->n_layers; i++)
         if (options->layers[i] <= options->layers[i - 1])
-            return error_set(FILTAGS_ERROR_USAGE, "layers must ascend: %zu follows %zu", options->layers[i], options->layers[i - 1]);
+            return error_set(FILTAGS_ERROR_USAGE, "layers must ascend: %zu follows %zu", options->layers[i],
+                             options->layers[i - 1]);
     return FILTAGS_OK;
 }
 
@@ -33,7 +34,8 @@ static filtags_status prepare_weights(struct filtags_engine *engine) {
     return status;
 }
 
-filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_options *options, filtags_engine **engine) {
+filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_options *options,
+                                     filtags_engine **engine) {
     filtags_isa isa;
     filtags_status status = check_options(options);
     if (status == FILTAGS_OK) status = isa_resolve(options->isa, &isa);

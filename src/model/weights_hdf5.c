@@ -175,11 +175,6 @@ static filtags_status open_object(const struct hdf5_file *file, const char *path
     return FILTAGS_OK;
 }
 
-bool hdf5_has(struct hdf5_file *file, const char *path) {
-    bool is_missing;
-    return follow_hard_links(file, path, &is_missing) && !is_missing;
-}
-
 /* ------------------------------------------------------------------ attributes */
 
 /* The strings of an attribute while it is read. */

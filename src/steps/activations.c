@@ -250,8 +250,8 @@ static filtags_status write_files(struct activations_run *run) {
         double total_sec = output_elapsed_sec(run->output);
         struct output *output = run->output;
         run->output = NULL; /* closed by the next call, come what may */
+        report(run, total_sec);
         status = step_close_output(step, output, &record, numbers, sizeof numbers / sizeof *numbers);
-        if (!status) report(run, total_sec);
     }
     run_record_free(&record);
     return status;

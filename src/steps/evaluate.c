@@ -286,9 +286,8 @@ static filtags_status write_files(struct evaluate_run *run) {
     struct output *output = run->output;
     double total_sec = output_elapsed_sec(output);
     run->output = NULL;
-    status = step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
-    if (!status) report(run, total_sec);
-    return status;
+    report(run, total_sec);
+    return step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
 }
 
 /* ---------------------------------------------------------------- the step */

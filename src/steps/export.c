@@ -149,7 +149,7 @@ static void export_tag_table(const struct tag_file *tags, size_t selector, const
     }
 }
 
-static filtags_status export_tags(const struct step *step, const char *path, const struct run_record *record,
+static filtags_status export_tags(struct step *step, const char *path, const struct run_record *record,
                                   struct table_writer *table) {
     static const char *const columns[] = {"rule", "value", "layer", "layer_name", "filter", "label"};
     static const struct number_list all = {0};
@@ -221,7 +221,7 @@ static filtags_status export_hitrates(const struct variables *variables, struct 
 /* ---------------------------------------------------------------- the command */
 
 /* Told by the variables, not by the file's name. */
-static filtags_status export_file(const struct step *step, const char *path, struct table_writer *table) {
+static filtags_status export_file(struct step *step, const char *path, struct table_writer *table) {
     struct variables variables = {0};
     struct run_record record = {0};
     bool is_found;

@@ -388,6 +388,13 @@ static filtags_status write_results(struct hitrates_run *run) {
     return status;
 }
 
+static void report(const struct hitrates_run *run) {
+    struct buffer *to = &run->step->run->report;
+    buffer_printf(to, "\nhit rates of %s: how often the network's top-1 label is among the tags' first m\n",
+                  run->record.network ? run->record.network : "the network");
+    append_total(to, run);
+}
+
 static filtags_status write_files(struct hitrates_run *run) {
     static const char *const names[] = {"totalhit_k", "totalhit_q", "totalhit_k_ll", "totalhit_q_ll",
                                         "hit_k",      "hit_q",      "hit_k_ll",      "hit_q_ll"};
@@ -414,14 +421,8 @@ static filtags_status write_files(struct hitrates_run *run) {
     if (status) return status;
     struct output *output = run->output;
     run->output = NULL;
-    status = step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
-    if (!status) {
-        buffer_printf(&run->step->run->report,
-                      "\nhit rates of %s: how often the network's top-1 label is among the tags' first m\n",
-                      run->record.network ? run->record.network : "the network");
-        append_total(&run->step->run->report, run);
-    }
-    return status;
+    report(run);
+    return step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
 }
 
 static void close_run(struct hitrates_run *run, filtags_status status) {

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/text.h"
 #include "demo/demo.h"
 #include "report/account.h"
 #include "steps/steps.h"
@@ -30,6 +29,7 @@ static filtags_status run_part(struct step *pipeline, const char *run_id, filtag
         struct step part = {
             .options = options, .callbacks = pipeline->callbacks, .run_id = run_id, .run = pipeline->run};
         status = run(&part);
+        buffer_free(&part.early_warnings);
     }
     if (!status && !(*main_file = memory_copy_string(pipeline->run->files[n_before]))) status = FILTAGS_ERROR_MEMORY;
     filtags_options_destroy(options);
@@ -53,24 +53,15 @@ static filtags_status run_all(struct step *step, struct chain *chain) {
     return status;
 }
 
-static void report_files(struct step *step) {
-    struct buffer *to = &step->run->report;
-    buffer_append_text(to, "\nfiles:\n");
-    for (size_t i = 0; i < step->run->n_files; i++) {
-        const char *path = step->run->files[i];
-        bool is_main = text_ends_with(path, "-vars.pkl") || text_ends_with(path, "-vars1.pkl") ||
-                       text_ends_with(path, "-results.txt");
-        if (is_main) buffer_printf(to, "  %s\n", path);
-    }
-}
-
 filtags_status step_pipeline(struct step *step) {
     struct chain chain = {0};
     filtags_status status = run_all(step, &chain);
-    if (!status) report_files(step);
     chain_free(&chain);
     return status;
 }
+
+/* Few enough to read, and no k above the 24 filters of its smallest layers. */
+static const char demo_k_q[] = "0,1,2,5,10,20";
 
 /* The demo is a pipeline on files that the program brings along. */
 static filtags_status derive_demo(const struct step *demo, const struct demo_paths *paths, filtags_options **options) {
@@ -79,6 +70,7 @@ static filtags_status derive_demo(const struct step *demo, const struct demo_pat
     if (!status) status = options_set(*options, OPTION_IMAGES_DIR, paths->images_dir);
     if (!status) status = options_set(*options, OPTION_CLASS_INDEX, paths->class_index);
     if (!status) status = options_set(*options, OPTION_SAVE_DIR, demo->options->save_dir);
+    if (!status && !options_is_given(demo->options, OPTION_K_Q)) status = options_set(*options, OPTION_K_Q, demo_k_q);
     return status;
 }
 
@@ -93,7 +85,6 @@ filtags_status step_demo(struct step *step) {
         status = run_all(&pipeline, &chain);
     }
     if (!status) status = account_append(&step->run->report, chain.activations);
-    if (!status) report_files(step);
     filtags_options_destroy(options);
     demo_paths_free(&paths);
     chain_free(&chain);

@@ -6,6 +6,11 @@
 #include "base/memory.h"
 #include "steps/steps.h"
 
+enum {
+    WRITING_COMMANDS =
+        COMMAND_ACTIVATIONS | COMMAND_TAG | COMMAND_EVALUATE | COMMAND_HITRATES | COMMAND_PIPELINE | COMMAND_DEMO
+};
+
 static const struct {
     enum command_bit bit;
     filtags_status (*run)(struct step *step);
@@ -29,6 +34,8 @@ filtags_status filtags_run_command(const filtags_options *options, const filtags
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (steps[i].bit == bit) status = steps[i].run(&step);
     }
+    buffer_free(&step.early_warnings);
+    if (!status && bit & WRITING_COMMANDS) run_report_files(run);
     if (!status && run->report.has_failed) status = error_out_of_memory(run->report.size_bytes);
     if (status) goto fail;
     filtags_options_destroy(own);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "steps/steps.h"
 #include "store/pickle.h"
 
@@ -17,15 +18,15 @@ filtags_status path_absolute(const char *path, char **absolute) {
     return FILTAGS_OK;
 }
 
-void step_log(const struct step *step, filtags_log_level level, const char *format, ...) {
+void step_log(struct step *step, filtags_log_level level, const char *format, ...) {
     char text[2048], line[2048];
     va_list arguments;
-    if (!step->callbacks || !step->callbacks->log) return;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     text_make_printable(line, sizeof line, text);
-    step->callbacks->log(step->callbacks->user, level, line);
+    if (level == FILTAGS_LOG_WARNING) buffer_printf(&step->early_warnings, "%s\n", line);
+    if (step->callbacks && step->callbacks->log) step->callbacks->log(step->callbacks->user, level, line);
 }
 
 filtags_status run_add_file(filtags_run *run, const char *path) {
@@ -38,6 +39,16 @@ filtags_status run_add_file(filtags_run *run, const char *path) {
     return FILTAGS_OK;
 }
 
+void run_report_files(filtags_run *run) {
+    static const char *const endings[] = {"-vars.pkl", "-vars1.pkl", "-results.txt"};
+    buffer_append_text(&run->report, "\nfiles:\n");
+    for (size_t i = 0; i < run->n_files; i++) {
+        bool is_main = false;
+        for (size_t e = 0; e < 3; e++) is_main = is_main || text_ends_with(run->files[i], endings[e]);
+        if (is_main) buffer_printf(&run->report, "  %s\n", run->files[i]);
+    }
+}
+
 void append_layer_lines(struct buffer *to, const struct run_record *record) {
     for (size_t i = 0; i < record->n_layers; i++) {
         buffer_printf(to, "  layer %zu: %s, %zu filters\n", i, record->layer_names[i], record->layer_sizes[i]);
@@ -46,16 +57,27 @@ void append_layer_lines(struct buffer *to, const struct run_record *record) {
 
 /* ---------------------------------------------------------------- output */
 
-filtags_status step_open_output(const struct step *step, const char *kind, const char *network,
-                                struct output **output) {
+/* Put lines of text that the callbacks have had, or will have, into a log. */
+static void log_lines(struct output *output, filtags_log_level level, const char *text) {
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        if (length) output_log_detail(output, level, "%.*s", (int)length, text);
+        text += length + (text[length] == '\n');
+    }
+}
+
+filtags_status step_open_output(struct step *step, const char *kind, const char *network, struct output **output) {
+    step->report_start = step->run->report.size_bytes;
     char run_id[RUN_ID_BYTES];
     if (!step->run_id) {
         filtags_status status =
             output_choose_run_id(step->options->save_dir, step->options->time_delta, &kind, 1, run_id);
         if (status) return status;
     }
-    return output_open(step->options->save_dir, step->run_id ? step->run_id : run_id, kind, network, step->callbacks,
-                       output);
+    filtags_status status = output_open(step->options->save_dir, step->run_id ? step->run_id : run_id, kind, network,
+                                        step->callbacks, output);
+    if (!status) log_lines(*output, FILTAGS_LOG_WARNING, buffer_text(&step->early_warnings));
+    return status;
 }
 
 /* Every option of the command: as given, inherited, or its default. */
@@ -79,6 +101,7 @@ filtags_status step_close_output(struct step *step, struct output *output, const
     filtags_status status = run_file_write(output, record, options, n_options, numbers, n_numbers);
     for (size_t i = 0; !status && output_file(output, i); i++) status = run_add_file(step->run, output_file(output, i));
     if (!status) {
+        log_lines(output, FILTAGS_LOG_INFO, buffer_text(&step->run->report) + step->report_start);
         output_log(output, FILTAGS_LOG_INFO, "done in %.2f s, %zu warnings", output_elapsed_sec(output),
                    output_n_warnings(output));
         status = output_commit(output);
@@ -121,7 +144,7 @@ filtags_status step_set_previous(struct run_record *record, const char *command,
 static bool differs(double given, double recorded) { return fabs(given - recorded) > 1e-12; }
 
 /* A split, seed or folder of one's own is allowed (another set of pictures), but is often a slip. */
-static void warn_of_differences(const struct step *step, const struct run_record *record) {
+static void warn_of_differences(struct step *step, const struct run_record *record) {
     const filtags_options *options = step->options;
     if (record->has_split && options_is_given(options, OPTION_SPLIT) && differs(options->split, record->split)) {
         step_log(step, FILTAGS_LOG_WARNING,

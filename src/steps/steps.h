@@ -20,6 +20,8 @@ struct step {
     const filtags_callbacks *callbacks; /* may be NULL */
     const char *run_id;                 /* of a pipeline that the step is part of; NULL: choose one */
     filtags_run *run;
+    struct buffer early_warnings; /* lines of step_log, for the warnings log once there is one */
+    size_t report_start;          /* where this step's part of the run's report begins */
 };
 
 FILTAGS_MUST_USE filtags_status step_activations(struct step *step);
@@ -34,10 +36,10 @@ FILTAGS_MUST_USE filtags_status step_layers(struct step *step);
 /* ---- shared by the steps ---- */
 
 /* Open the output of a step in --save-dir, under the step's runID or a new one. */
-FILTAGS_MUST_USE filtags_status step_open_output(const struct step *step, const char *kind, const char *network,
+FILTAGS_MUST_USE filtags_status step_open_output(struct step *step, const char *kind, const char *network,
                                                  struct output **output);
 
-/* Write run.json, give all files their names, add them to the run and its report, close the output. */
+/* Write run.json, log the step's report, give all files their names, add them to the run, close the output. */
 FILTAGS_MUST_USE filtags_status step_close_output(struct step *step, struct output *output,
                                                   const struct run_record *record, const struct run_number *numbers,
                                                   size_t n_numbers);
@@ -54,12 +56,15 @@ FILTAGS_MUST_USE filtags_status step_set_previous(struct run_record *record, con
 FILTAGS_MUST_USE filtags_status step_write_names(struct output *output, const char *suffix, const char *const *names,
                                                  size_t n_names);
 
-/* Say something before the step has logs (or where it has none): to the callbacks alone. */
-void step_log(const struct step *step, filtags_log_level level, const char *format, ...)
+/* Say something before the step has logs: to the callbacks now; a warning also to the warnings log when it is opened. */
+void step_log(struct step *step, filtags_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The absolute path of something that exists. The caller frees it. IO: it doesn't. */
 FILTAGS_MUST_USE filtags_status path_absolute(const char *path, char **absolute);
+
+/* Append the main files of a run, a line each. */
+void run_report_files(filtags_run *run);
 
 FILTAGS_MUST_USE filtags_status run_add_file(filtags_run *run, const char *path);
 

@@ -38,19 +38,45 @@ static filtags_status list_selectors(struct tag_run *run) {
     return FILTAGS_OK;
 }
 
-/* A value out of range means: the filters above the mean. One warning per k and layer, one per q. */
-static void warn_of_range(struct tag_run *run, struct selector selector) {
+static bool is_out_of_range(struct selector selector, size_t n_filters) {
+    double highest = selector.rule == FILTAGS_RULE_K ? (double)n_filters : 100;
+    return selector.value < 0 || selector.value > highest;
+}
+
+/* One warning per k and layer; they tend to come in hundreds (k = 0..100 and small layers), so the log has each and the
+ * terminal their number. Returns how many there were. */
+static size_t warn_of_k(struct tag_run *run, struct selector selector) {
     const struct filter_table *table = &run->activations.table;
-    if (selector.rule == FILTAGS_RULE_Q && (selector.value < 0 || selector.value > 100)) {
-        output_log(run->output, FILTAGS_LOG_WARNING,
-                   "q = %g is not in [0, 100]: the filters above the layer's mean are tagged", selector.value);
+    bool has_names = run->record.n_layers == table->n_layers;
+    size_t n_warnings = 0;
+    for (size_t layer = 0; layer < table->n_layers; layer++) {
+        if (!is_out_of_range(selector, table->n_filters[layer])) continue;
+        output_log_detail(
+            run->output, FILTAGS_LOG_WARNING,
+            "k = %g is not in [0, %zu], the filters of layer %zu%s%s: those above the layer's mean are tagged",
+            selector.value, table->n_filters[layer], layer, has_names ? ", " : "",
+            has_names ? run->record.layer_names[layer] : "");
+        n_warnings++;
     }
-    for (size_t layer = 0; selector.rule == FILTAGS_RULE_K && layer < table->n_layers; layer++) {
-        if (selector.value >= 0 && selector.value <= (double)table->n_filters[layer]) continue;
-        output_log(run->output, FILTAGS_LOG_WARNING,
-                   "k = %g is not in [0, %zu], the filters of layer %zu%s%s: those above the layer's mean are tagged",
-                   selector.value, table->n_filters[layer], layer, run->record.n_layers == table->n_layers ? ", " : "",
-                   run->record.n_layers == table->n_layers ? run->record.layer_names[layer] : "");
+    return n_warnings;
+}
+
+/* A value out of range means: the filters above the layer's mean. */
+static void warn_of_range(struct tag_run *run) {
+    size_t n_k_warnings = 0;
+    for (size_t i = 0; i < run->n_selectors; i++) {
+        struct selector selector = run->selectors[i];
+        if (selector.rule == FILTAGS_RULE_K) n_k_warnings += warn_of_k(run, selector);
+        else if (is_out_of_range(selector, 0)) {
+            output_log(run->output, FILTAGS_LOG_WARNING,
+                       "q = %g is not in [0, 100]: the filters above the layer's mean are tagged", selector.value);
+        }
+    }
+    if (n_k_warnings) {
+        output_tell(run->output, FILTAGS_LOG_WARNING,
+                    "k is out of range for some layers, where the filters above the mean are tagged "
+                    "(%zu pairs of k and layer: see the warnings log)",
+                    n_k_warnings);
     }
 }
 
@@ -173,9 +199,8 @@ static filtags_status write_files(struct tag_run *run) {
     struct output *output = run->output;
     double total_sec = output_elapsed_sec(output);
     run->output = NULL;
-    status = step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
-    if (!status) report(run, total_sec);
-    return status;
+    report(run, total_sec);
+    return step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
 }
 
 filtags_status step_tag(struct step *step) {
@@ -190,7 +215,7 @@ filtags_status step_tag(struct step *step) {
     if (!status)
         status = step_open_output(step, "TF", run.record.network ? run.record.network : "network", &run.output);
     if (!status) {
-        for (size_t i = 0; i < run.n_selectors; i++) warn_of_range(&run, run.selectors[i]);
+        warn_of_range(&run);
         status = check_room(&run, estimate_bytes(&run));
     }
     if (!status) status = write_files(&run);

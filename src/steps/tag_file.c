@@ -11,7 +11,7 @@ static const char *const variable_names[] = {[FILTAGS_RULE_K] = "filTags_k", [FI
 
 /* What is being read. */
 struct tag_reader {
-    const struct step *step;
+    struct step *step;
     const struct variables *variables;
     struct tag_file *to;
     uint32_t *label_of_str; /* [pickle_n_strs] number of a label + 1; 0: not seen yet */
@@ -185,7 +185,7 @@ static filtags_status check_not_decoded(const char *path) {
         path);
 }
 
-filtags_status tag_file_open(const struct step *step, const char *path, const struct number_list *k_q,
+filtags_status tag_file_open(struct step *step, const char *path, const struct number_list *k_q,
                              struct tag_file *result) {
     struct variables variables = {0};
     struct tag_file tag_file = {0};

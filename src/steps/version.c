@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/conv_onednn.h"
+#include "engine/kernels.h"
 #include "filtags.h"
 #include "image/image.h"
 #include "model/weights_hdf5.h"
@@ -16,6 +17,9 @@ static void append_first_line(const char *text) {
 }
 
 static void list_dependencies(void) {
+    char kernels[40];
+    snprintf(kernels, sizeof kernels, "filtags kernels %d", KERNELS_VERSION);
+    append_first_line(kernels);
     append_first_line(onednn_version_text());
     append_first_line(hdf5_version_text());
     append_first_line(jpeg_version_text());

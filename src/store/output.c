@@ -121,21 +121,44 @@ fail:
     return status;
 }
 
-void output_log(struct output *output, filtags_log_level level, const char *format, ...) {
+/* Where a line goes. */
+enum { TO_LOG = 1, TO_CALLBACK = 2 };
+
+static void log_line(struct output *output, filtags_log_level level, int where, const char *format, va_list arguments) {
     char text[LOG_LINE_BYTES], line[LOG_LINE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
     text_make_printable(line, sizeof line, text);
     pthread_mutex_lock(&output->lock);
-    if (level == FILTAGS_LOG_INFO) fprintf(output->info_log, "%.1f s: %s\n", output_elapsed_sec(output), line);
-    if (level == FILTAGS_LOG_WARNING) {
+    if (where & TO_LOG && level == FILTAGS_LOG_INFO) {
+        fprintf(output->info_log, "%.1f s: %s\n", output_elapsed_sec(output), line);
+    }
+    if (where & TO_LOG && level == FILTAGS_LOG_WARNING) {
         fprintf(output->warnings_log, "%s\n", line);
         output->n_warnings++;
     }
-    if (output->callbacks.log) output->callbacks.log(output->callbacks.user, level, line);
+    if (where & TO_CALLBACK && output->callbacks.log) output->callbacks.log(output->callbacks.user, level, line);
     pthread_mutex_unlock(&output->lock);
+}
+
+void output_log(struct output *output, filtags_log_level level, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    log_line(output, level, TO_LOG | TO_CALLBACK, format, arguments);
+    va_end(arguments);
+}
+
+void output_log_detail(struct output *output, filtags_log_level level, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    log_line(output, level, TO_LOG, format, arguments);
+    va_end(arguments);
+}
+
+void output_tell(struct output *output, filtags_log_level level, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    log_line(output, level, TO_CALLBACK, format, arguments);
+    va_end(arguments);
 }
 
 size_t output_n_warnings(const struct output *output) { return output->n_warnings; }

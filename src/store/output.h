@@ -32,6 +32,13 @@ FILTAGS_MUST_USE filtags_status output_open(const char *save_dir, const char *ru
  * May be called by several threads. */
 void output_log(struct output *output, filtags_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A line for the log alone: what the caller gets by another way, or one warning (counted like any other) of many
+ * of a kind, which output_tell sums up. */
+void output_log_detail(struct output *output, filtags_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Tell the callback alone: the line that sums up what output_log_detail has logged. */
+void output_tell(struct output *output, filtags_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 size_t output_n_warnings(const struct output *output);
 
 /* Start a file; suffix such as "vars.pkl". *stream is the output's. */

@@ -44,7 +44,9 @@ static inline float *random_values(uint32_t *state, size_t n, float scale, float
 static inline struct shape shape_3(size_t h, size_t w, size_t c) { return (struct shape){3, {h, w, c}}; }
 static inline struct shape shape_1(size_t c) { return (struct shape){1, {c}}; }
 
-static inline struct shape *network_shape(struct network *network, int node) { return &network->model.graph.nodes[node].shape; }
+static inline struct shape *network_shape(struct network *network, int node) {
+    return &network->model.graph.nodes[node].shape;
+}
 
 static inline int add_node(struct network *network, struct node node, const int *inputs, size_t n_inputs) {
     struct graph *graph = &network->model.graph;
@@ -65,8 +67,15 @@ static inline int add_node(struct network *network, struct node node, const int 
 }
 
 static inline struct node plain_node(enum op_kind op, struct shape shape) {
-    return (struct node){.op = op, .shape = shape, .groups = 1, .kernel = GRAPH_NO_WEIGHT, .bias = GRAPH_NO_WEIGHT,
-                         .gamma = GRAPH_NO_WEIGHT, .beta = GRAPH_NO_WEIGHT, .mean = GRAPH_NO_WEIGHT, .variance = GRAPH_NO_WEIGHT};
+    return (struct node){.op = op,
+                         .shape = shape,
+                         .groups = 1,
+                         .kernel = GRAPH_NO_WEIGHT,
+                         .bias = GRAPH_NO_WEIGHT,
+                         .gamma = GRAPH_NO_WEIGHT,
+                         .beta = GRAPH_NO_WEIGHT,
+                         .mean = GRAPH_NO_WEIGHT,
+                         .variance = GRAPH_NO_WEIGHT};
 }
 
 static inline int add_weight(struct network *network, size_t n_dims, const size_t *dim, float scale, float shift) {
@@ -102,22 +111,26 @@ static inline void network_free(struct network *network) {
     graph_destroy(&network->model.graph);
 }
 
-static inline struct window window_of(size_t kernel_h, size_t kernel_w, size_t stride, size_t dilation, struct padding padding) {
+static inline struct window window_of(size_t kernel_h, size_t kernel_w, size_t stride, size_t dilation,
+                                      struct padding padding) {
     return (struct window){kernel_h, kernel_w, stride, stride, dilation, dilation, padding};
 }
 
-static inline size_t window_outputs(size_t size, size_t before, size_t after, size_t kernel, size_t stride, size_t dilation) {
+static inline size_t window_outputs(size_t size, size_t before, size_t after, size_t kernel, size_t stride,
+                                    size_t dilation) {
     return (size + before + after - ((kernel - 1) * dilation + 1)) / stride + 1;
 }
 
 static inline struct shape window_shape(const struct shape *in, const struct window *window, size_t c) {
-    return shape_3(window_outputs(in->dim[0], window->padding.top, window->padding.bottom, window->kernel_h, window->stride_h,
-                                  window->dilation_h),
-                   window_outputs(in->dim[1], window->padding.left, window->padding.right, window->kernel_w, window->stride_w,
-                                  window->dilation_w), c);
+    return shape_3(window_outputs(in->dim[0], window->padding.top, window->padding.bottom, window->kernel_h,
+                                  window->stride_h, window->dilation_h),
+                   window_outputs(in->dim[1], window->padding.left, window->padding.right, window->kernel_w,
+                                  window->stride_w, window->dilation_w),
+                   c);
 }
 
-static inline int add_conv(struct network *network, int input, struct window window, size_t groups, size_t c, bool has_bias) {
+static inline int add_conv(struct network *network, int input, struct window window, size_t groups, size_t c,
+                           bool has_bias) {
     const struct shape in = *network_shape(network, input);
     struct node node = plain_node(OP_CONV, window_shape(&in, &window, c));
     const size_t dim[4] = {window.kernel_h, window.kernel_w, in.dim[2] / groups, c};
@@ -168,7 +181,8 @@ static inline int add_batch_norm(struct network *network, int input) {
 }
 
 /* Operators without parameters: shape is the output's. */
-static inline int add_plain(struct network *network, enum op_kind op, struct shape shape, const int *inputs, size_t n_inputs) {
+static inline int add_plain(struct network *network, enum op_kind op, struct shape shape, const int *inputs,
+                            size_t n_inputs) {
     return add_node(network, plain_node(op, shape), inputs, n_inputs);
 }
 
@@ -214,8 +228,8 @@ struct result {
     int *bad_layers;                 /* [n_images] */
 };
 
-static inline struct result engine_result(filtags_engine *engine, const struct network *network, const float *images, size_t n_images,
-                                          size_t batch, bool wants_output) {
+static inline struct result engine_result(filtags_engine *engine, const struct network *network, const float *images,
+                                          size_t n_images, size_t batch, bool wants_output) {
     const struct graph *graph = &network->model.graph;
     const size_t n_inputs = shape_count(&graph->nodes[graph->input_node].shape);
     struct result result = {.n_images = n_images, .n_filters = filtags_engine_n_filters(engine),
@@ -227,9 +241,9 @@ static inline struct result engine_result(filtags_engine *engine, const struct n
     assert_int_equal(filtags_worker_create(engine, &worker), FILTAGS_OK);
     for (size_t first = 0; first < n_images; first += batch) {
         const size_t n = n_images - first < batch ? n_images - first : batch;
-        filtags_status status =
-            filtags_worker_run(worker, images + first * n_inputs, n, result.activations + first * result.n_filters,
-                               wants_output ? result.outputs + first * result.n_outputs : NULL, result.bad_layers + first);
+        filtags_status status = filtags_worker_run(
+            worker, images + first * n_inputs, n, result.activations + first * result.n_filters,
+            wants_output ? result.outputs + first * result.n_outputs : NULL, result.bad_layers + first);
         if (status != FILTAGS_OK) fail_msg("%s", filtags_error_message());
     }
     filtags_worker_destroy(worker);
@@ -265,7 +279,8 @@ static inline double result_difference(const struct result *a, const struct resu
     }
     difference /= largest;
     for (size_t i = 0; i < a->n_images * a->n_filters; i++)
-        difference = fmax(difference, fabs((double)a->activations[i] - (double)b->activations[i]) / FILTAGS_ACTIVATION_ONE);
+        difference = fmax(difference,
+                          fabs((double)a->activations[i] - (double)b->activations[i]) / FILTAGS_ACTIVATION_ONE);
     return difference;
 }
 
@@ -273,8 +288,10 @@ static inline double result_difference(const struct result *a, const struct resu
 static inline void check_network(struct network *network, const char *name) {
     const struct graph *graph = &network->model.graph;
     enum { N_IMAGES = 2 };
-    float *images = random_values(&network->random, N_IMAGES * shape_count(&graph->nodes[graph->input_node].shape), 1.5f, 0.1f);
-    struct result fast = network_result(network, images, N_IMAGES, N_IMAGES, (filtags_engine_options){.wants_output = true});
+    float *images = random_values(&network->random, N_IMAGES * shape_count(&graph->nodes[graph->input_node].shape),
+                                  1.5f, 0.1f);
+    struct result fast = network_result(network, images, N_IMAGES, N_IMAGES,
+                                        (filtags_engine_options){.wants_output = true});
     struct result naive = network_result(network, images, N_IMAGES, 1,
                                          (filtags_engine_options){.wants_output = true, .is_reference = true});
     const double difference = result_difference(&fast, &naive);

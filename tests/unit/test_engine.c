@@ -8,11 +8,12 @@ static const struct padding NO_PADDING = {0, 0, 0, 0};
 
 /* ------------------------------------------------------------------ operators */
 
-static void check_conv(size_t h, size_t w, size_t c_in, size_t c_out, size_t groups, struct window window, bool has_bias) {
+static void check_conv(size_t h, size_t w, size_t c_in, size_t c_out, size_t groups, struct window window,
+                       bool has_bias) {
     struct network network;
     char name[160];
-    snprintf(name, sizeof name, "conv %zux%zux%zu -> %zu, %zu groups, %zux%zu / %zu dilated %zu", h, w, c_in, c_out, groups,
-             window.kernel_h, window.kernel_w, window.stride_h, window.dilation_h);
+    snprintf(name, sizeof name, "conv %zux%zux%zu -> %zu, %zu groups, %zux%zu / %zu dilated %zu", h, w, c_in, c_out,
+             groups, window.kernel_h, window.kernel_w, window.stride_h, window.dilation_h);
     const int input = network_start(&network, (uint32_t)(h + 3 * c_in + 7 * c_out + groups), shape_3(h, w, c_in));
     add_conv(&network, input, window, groups, c_out, has_bias);
     check_network(&network, name);
@@ -35,8 +36,10 @@ static void conv_windows(void **state) {
         for (size_t dilation = 1; dilation <= 2; dilation++)
             for (size_t kernel = 1; kernel <= 7; kernel += 2) {
                 check_conv(17, 15, 6, 20, 1, window_of(kernel, kernel, stride, dilation, NO_PADDING), true);
-                check_conv(14, 16, 16, 9, 1, window_of(kernel, kernel, stride, dilation, (struct padding){0, 1, 0, 1}), true);
-                check_conv(13, 13, 5, 32, 1, window_of(kernel, 1, stride, dilation, (struct padding){2, 3, 1, 0}), false);
+                check_conv(14, 16, 16, 9, 1, window_of(kernel, kernel, stride, dilation, (struct padding){0, 1, 0, 1}),
+                           true);
+                check_conv(13, 13, 5, 32, 1, window_of(kernel, 1, stride, dilation, (struct padding){2, 3, 1, 0}),
+                           false);
             }
     check_conv(5, 6, 4, 8, 1, window_of(7, 7, 1, 1, (struct padding){3, 3, 3, 3}), true); /* larger than the picture */
     check_conv(12, 9, 8, 8, 1, (struct window){3, 2, 2, 1, 1, 3, {1, 0, 2, 1}}, true);
@@ -49,9 +52,12 @@ static void conv_groups(void **state) {
     static const size_t shapes[][3] = {{4, 8, 2}, {6, 6, 3}, {15, 10, 5}, {32, 64, 4}, {34, 34, 17}, {16, 16, 16},
                                        {7, 7, 7}, {5, 15, 5}, {8, 16, 8}, {48, 48, 48}, {33, 66, 33}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        check_conv(9, 8, shapes[i][0], shapes[i][1], shapes[i][2], window_of(3, 3, 1, 1, (struct padding){1, 1, 1, 1}), true);
-        check_conv(9, 8, shapes[i][0], shapes[i][1], shapes[i][2], window_of(3, 3, 2, 1, (struct padding){0, 1, 0, 1}), false);
-        check_conv(9, 8, shapes[i][0], shapes[i][1], shapes[i][2], window_of(3, 3, 1, 2, (struct padding){2, 2, 2, 2}), true);
+        check_conv(9, 8, shapes[i][0], shapes[i][1], shapes[i][2], window_of(3, 3, 1, 1, (struct padding){1, 1, 1, 1}),
+                   true);
+        check_conv(9, 8, shapes[i][0], shapes[i][1], shapes[i][2], window_of(3, 3, 2, 1, (struct padding){0, 1, 0, 1}),
+                   false);
+        check_conv(9, 8, shapes[i][0], shapes[i][1], shapes[i][2], window_of(3, 3, 1, 2, (struct padding){2, 2, 2, 2}),
+                   true);
     }
 }
 
@@ -91,11 +97,12 @@ static void activations(void **state) {
             struct result naive = network_result(&network, images, 1, 1,
                                                  (filtags_engine_options){.wants_output = true, .is_reference = true});
             for (size_t k = 0; k < fast.n_outputs; k++) {
-                /* functions of x that cancel near 0 (or far below it) are exact to 1e-9 of the input, all others are as good as
-                 * exact: they may be rounded to the float beside the right one */
+                /* functions of x that cancel near 0 (or far below it) are exact to 1e-9 of the input, all others are as
+                 * good as exact: they may be rounded to the float beside the right one */
                 const double expected = (double)naive.outputs[k], error = fabs((double)fast.outputs[k] - expected);
                 if (!(error <= 1.3e-7 * fabs(expected) + 1e-9 * fmin(1, fabs((double)images[k])) + 1e-44))
-                    fail_msg("activation %zu of %.9g: %.9g expected, got %.9g", i, (double)images[k], expected, (double)fast.outputs[k]);
+                    fail_msg("activation %zu of %.9g: %.9g expected, got %.9g", i, (double)images[k], expected,
+                             (double)fast.outputs[k]);
             }
             result_free(&fast);
             result_free(&naive);
@@ -112,11 +119,14 @@ static void pools(void **state) {
                 for (size_t c = 1; c <= 20; c += 19) {
                     struct network network;
                     int input = network_start(&network, (uint32_t)(kernel + stride), shape_3(8, 11, c));
-                    add_pool(&network, input, op, window_of(kernel, kernel, stride, 1, (struct padding){kernel / 2, kernel > 1, 0, kernel / 2}));
+                    add_pool(
+                        &network, input, op,
+                        window_of(kernel, kernel, stride, 1, (struct padding){kernel / 2, kernel > 1, 0, kernel / 2}));
                     check_network(&network, "pool");
                     network_free(&network);
                     input = network_start(&network, 3, shape_3(8, 11, c));
-                    add_plain(&network, op == OP_MAX_POOL ? OP_GLOBAL_MAX_POOL : OP_GLOBAL_AVG_POOL, shape_1(c), &input, 1);
+                    add_plain(&network, op == OP_MAX_POOL ? OP_GLOBAL_MAX_POOL : OP_GLOBAL_AVG_POOL, shape_1(c), &input,
+                              1);
                     check_network(&network, "global pool");
                     network_free(&network);
                 }
@@ -147,8 +157,8 @@ static void moves(void **state) {
 
 static void broadcasting(void **state) {
     (void)state;
-    static const struct shape shapes[] = {{3, {6, 5, 7}}, {3, {1, 1, 7}}, {3, {6, 5, 1}}, {3, {1, 5, 7}}, {3, {6, 1, 1}},
-                                          {1, {7}}, {2, {5, 7}}, {1, {1}}};
+    static const struct shape shapes[] = {{3, {6, 5, 7}}, {3, {1, 1, 7}}, {3, {6, 5, 1}}, {3, {1, 5, 7}},
+                                          {3, {6, 1, 1}}, {1, {7}},       {2, {5, 7}},    {1, {1}}};
     for (int op = OP_ADD; op <= OP_MINIMUM; op++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
             for (int is_swapped = 0; is_swapped < 2; is_swapped++) {
@@ -162,7 +172,8 @@ static void broadcasting(void **state) {
                     other = add_dense(&network, other, shape_count(&shapes[i]), true);
                     other = add_plain(&network, OP_RESHAPE, shapes[i], &other, 1);
                 }
-                add_plain(&network, op, shape_3(6, 5, 7), is_swapped ? (int[]){other, input} : (int[]){input, other}, 2);
+                add_plain(&network, op, shape_3(6, 5, 7), is_swapped ? (int[]){other, input} : (int[]){input, other},
+                          2);
                 snprintf(name, sizeof name, "operator %d, shape %zu", op, i);
                 check_network(&network, name);
                 if (op != OP_SUBTRACT) {
@@ -193,7 +204,8 @@ static int add_blocks(struct network *network, int node) {
     const int branch_1 = add_relu(network, add_conv(network, before, window_of(1, 1, 1, 1, NO_PADDING), 1, 5, true));
     const int branch_2 = add_pool(network, before, OP_AVG_POOL, three);
     const int branch_3 = add_plain(network, OP_IDENTITY, shape, &twice, 1);
-    return add_plain(network, OP_CONCAT, shape_3(shape.dim[0], shape.dim[1], 5 + 12 + 12), (int[]){branch_1, branch_2, branch_3}, 3);
+    return add_plain(network, OP_CONCAT, shape_3(shape.dim[0], shape.dim[1], 5 + 12 + 12),
+                     (int[]){branch_1, branch_2, branch_3}, 3);
 }
 
 static void network_of_everything(struct network *network) {
@@ -222,10 +234,12 @@ static void taps(void **state) {
         const size_t n_filters = network_shape(&network, (int)layers[i])->dim[2];
         for (int wants_output = 0; wants_output < 2; wants_output++) {
             struct result one = network_result(
-                &network, images, 3, 2, (filtags_engine_options){.layers = &layers[i], .n_layers = 1, .wants_output = wants_output});
+                &network, images, 3, 2,
+                (filtags_engine_options){.layers = &layers[i], .n_layers = 1, .wants_output = wants_output});
             assert_int_equal(one.n_filters, n_filters);
             for (size_t image = 0; image < 3; image++)
-                assert_memory_equal(one.activations + image * n_filters, all.activations + image * all.n_filters + first_filter,
+                assert_memory_equal(one.activations + image * n_filters,
+                                    all.activations + image * all.n_filters + first_filter,
                                     n_filters * sizeof *one.activations);
             if (wants_output) assert_memory_equal(one.outputs, all.outputs, 3 * all.n_outputs * sizeof *one.outputs);
             result_free(&one);
@@ -243,7 +257,8 @@ static void taps(void **state) {
 static void check_same(const struct result *a, const struct result *b) {
     assert_int_equal(a->n_filters, b->n_filters);
     assert_memory_equal(a->activations, b->activations, a->n_images * a->n_filters * sizeof *a->activations);
-    if (a->outputs && b->outputs) assert_memory_equal(a->outputs, b->outputs, a->n_images * a->n_outputs * sizeof *a->outputs);
+    if (a->outputs && b->outputs)
+        assert_memory_equal(a->outputs, b->outputs, a->n_images * a->n_outputs * sizeof *a->outputs);
 }
 
 static void same_bits_for_batches(void **state) {
@@ -252,16 +267,19 @@ static void same_bits_for_batches(void **state) {
     network_of_everything(&network);
     enum { N_IMAGES = 9, N_INPUTS = 13 * 17 * 3 };
     float *images = random_values(&network.random, N_IMAGES * N_INPUTS, 1, 0);
-    struct result single = network_result(&network, images, N_IMAGES, 1, (filtags_engine_options){.wants_output = true});
+    struct result single = network_result(&network, images, N_IMAGES, 1,
+                                          (filtags_engine_options){.wants_output = true});
     for (size_t batch = 2; batch <= 5; batch++) {
-        struct result result = network_result(&network, images, N_IMAGES, batch, (filtags_engine_options){.wants_output = batch % 2});
+        struct result result = network_result(&network, images, N_IMAGES, batch,
+                                              (filtags_engine_options){.wants_output = batch % 2});
         check_same(&result, &single);
         result_free(&result);
     }
     /* unaligned pictures, and more room than pictures */
     float *moved = malloc((N_IMAGES * N_INPUTS + 1) * sizeof *moved);
     memcpy(moved + 1, images, N_IMAGES * N_INPUTS * sizeof *moved);
-    struct result result = network_result(&network, moved + 1, N_IMAGES, 20, (filtags_engine_options){.wants_output = true});
+    struct result result = network_result(&network, moved + 1, N_IMAGES, 20,
+                                          (filtags_engine_options){.wants_output = true});
     check_same(&result, &single);
     result_free(&result);
     result_free(&single);
@@ -322,7 +340,8 @@ static void values_that_are_not_finite(void **state) {
     images[3 * N_INPUTS + 200] = INFINITY;
     images[4 * N_INPUTS + 0] = -3e38f; /* overflows later on */
     for (int is_reference = 0; is_reference < 2; is_reference++) {
-        struct result result = network_result(&network, images, 5, 5, (filtags_engine_options){.wants_output = true, .is_reference = is_reference});
+        struct result result = network_result(
+            &network, images, 5, 5, (filtags_engine_options){.wants_output = true, .is_reference = is_reference});
         assert_int_equal(result.bad_layers[0], -1);
         assert_int_equal(result.bad_layers[1], 0); /* the input is a layer that is tapped here */
         assert_int_equal(result.bad_layers[2], -1);
@@ -330,7 +349,9 @@ static void values_that_are_not_finite(void **state) {
         assert_true(result.bad_layers[4] > 0);
         result_free(&result);
         const size_t layer = 4; /* the relu behind the first convolution: NaN must come through it */
-        result = network_result(&network, images, 2, 2, (filtags_engine_options){.layers = &layer, .n_layers = 1, .is_reference = is_reference});
+        result = network_result(
+            &network, images, 2, 2,
+            (filtags_engine_options){.layers = &layer, .n_layers = 1, .is_reference = is_reference});
         assert_int_equal(result.bad_layers[0], -1);
         assert_int_equal(result.bad_layers[1], 4);
         result_free(&result);
@@ -352,8 +373,10 @@ static void activation_of_known_values(void **state) {
     const double expected[] = {0, 1.75 / 4, 1.5 / 4, 3.0 / 4};
     network_start(&network, 1, shape_3(1, 2, 4));
     for (int is_reference = 0; is_reference < 2; is_reference++) {
-        struct result result = network_result(&network, image, 1, 1, (filtags_engine_options){.is_reference = is_reference});
-        for (size_t i = 0; i < 4; i++) assert_int_equal(result.activations[i], (filtags_activation)(expected[i] * FILTAGS_ACTIVATION_ONE));
+        struct result result = network_result(&network, image, 1, 1,
+                                              (filtags_engine_options){.is_reference = is_reference});
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(result.activations[i], (filtags_activation)(expected[i] * FILTAGS_ACTIVATION_ONE));
         result_free(&result);
         const float constant[] = {7, 7, 7, 7, 7, 7, 7, 7};
         result = network_result(&network, constant, 1, 1, (filtags_engine_options){.is_reference = is_reference});
@@ -368,7 +391,8 @@ static void activation_of_known_values(void **state) {
     network_free(&network);
 }
 
-static void check_refused(struct network *network, filtags_engine_options options, filtags_status expected, const char *part) {
+static void check_refused(struct network *network, filtags_engine_options options, filtags_status expected,
+                          const char *part) {
     filtags_engine *engine = NULL;
     assert_int_equal(filtags_engine_create(&network->model, &options, &engine), expected);
     assert_null(engine);
@@ -383,11 +407,15 @@ static void wrong_calls(void **state) {
     const size_t maps[] = {0}, vector[] = {1}, missing[] = {9}, repeated[] = {0, 0};
     check_refused(&network, (filtags_engine_options){.layers = maps, .n_layers = 1}, FILTAGS_ERROR_USAGE, "max_batch");
     check_refused(&network, (filtags_engine_options){.max_batch = 1}, FILTAGS_ERROR_USAGE, "nothing to compute");
-    check_refused(&network, (filtags_engine_options){.layers = vector, .n_layers = 1, .max_batch = 1}, FILTAGS_ERROR_DATA, "'layer_1'");
-    check_refused(&network, (filtags_engine_options){.layers = missing, .n_layers = 1, .max_batch = 1}, FILTAGS_ERROR_DATA, "layer 9");
-    check_refused(&network, (filtags_engine_options){.layers = repeated, .n_layers = 2, .max_batch = 1}, FILTAGS_ERROR_USAGE, "ascend");
+    check_refused(&network, (filtags_engine_options){.layers = vector, .n_layers = 1, .max_batch = 1},
+                  FILTAGS_ERROR_DATA, "'layer_1'");
+    check_refused(&network, (filtags_engine_options){.layers = missing, .n_layers = 1, .max_batch = 1},
+                  FILTAGS_ERROR_DATA, "layer 9");
+    check_refused(&network, (filtags_engine_options){.layers = repeated, .n_layers = 2, .max_batch = 1},
+                  FILTAGS_ERROR_USAGE, "ascend");
 
-    filtags_engine *engine = network_engine(&network, (filtags_engine_options){.layers = maps, .n_layers = 1, .max_batch = 2});
+    filtags_engine *engine = network_engine(&network,
+                                            (filtags_engine_options){.layers = maps, .n_layers = 1, .max_batch = 2});
     filtags_worker *worker = NULL;
     float images[3 * 32] = {0}, outputs[32];
     filtags_activation row[3 * 2];
@@ -411,10 +439,19 @@ static void wrong_calls(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conv_channels), cmocka_unit_test(conv_windows), cmocka_unit_test(conv_groups), cmocka_unit_test(dense),
-        cmocka_unit_test(activations), cmocka_unit_test(pools), cmocka_unit_test(moves), cmocka_unit_test(broadcasting),
-        cmocka_unit_test(taps), cmocka_unit_test(same_bits_for_batches), cmocka_unit_test(same_bits_for_threads),
-        cmocka_unit_test(values_that_are_not_finite), cmocka_unit_test(activation_of_known_values), cmocka_unit_test(wrong_calls)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_channels),
+                                       cmocka_unit_test(conv_windows),
+                                       cmocka_unit_test(conv_groups),
+                                       cmocka_unit_test(dense),
+                                       cmocka_unit_test(activations),
+                                       cmocka_unit_test(pools),
+                                       cmocka_unit_test(moves),
+                                       cmocka_unit_test(broadcasting),
+                                       cmocka_unit_test(taps),
+                                       cmocka_unit_test(same_bits_for_batches),
+                                       cmocka_unit_test(same_bits_for_threads),
+                                       cmocka_unit_test(values_that_are_not_finite),
+                                       cmocka_unit_test(activation_of_known_values),
+                                       cmocka_unit_test(wrong_calls)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
