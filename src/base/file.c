@@ -89,7 +89,7 @@ fail:
 filtags_status file_writer_finish(struct file_writer *writer) {
     bool has_failed = ferror(writer->stream) != 0;
     int first_errno = has_failed ? errno : 0;
-    if (fflush(writer->stream) || fsync(fileno(writer->stream))) {
+    if (fflush(writer->stream) || (!writer->skips_sync && fsync(fileno(writer->stream)))) {
         if (!has_failed) first_errno = errno;
         has_failed = true;
     }

@@ -2,6 +2,7 @@
 #ifndef FILTAGS_BASE_FILE_H
 #define FILTAGS_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/buffer.h"
@@ -16,6 +17,7 @@ struct file_writer {
     FILE *stream; /* write here; errors are found by file_writer_finish */
     char *final_path;
     char *temporary_path;
+    bool skips_sync;   /* set by the caller after opening, for what can be made again: don't wait for the disk */
 };
 
 /* Start a file. IO: the folder is missing or not writable, or final_path exists already. */
