@@ -34,13 +34,6 @@ for threads in 1 $(nproc); do
     [ "$(nproc)" != 1 ] || break
 done
 
-if perf record -q -o $folder/perf.data true 2>/dev/null; then
-    perf record -q -o $folder/perf.data -- $program pipeline --quiet --model $folder/demo/fashion.keras \
-        --class-index $folder/demo/classes.txt --images-dir $folder/demo/images --save-dir $folder
-    echo "CPU time by library:"
-    perf report -i $folder/perf.data --sort dso --stdio 2>/dev/null | grep -v '^#' | grep -v '^$' | head -12
-    echo "CPU time by function:"
-    perf report -i $folder/perf.data --sort dso,symbol --stdio 2>/dev/null | grep -v '^#' | grep -v '^$' | head -25
-else
-    echo "perf is not available or not allowed here: no CPU profile"
-fi
+echo "CPU time of the pipeline on the demo:"
+sh bench/profile.sh $program --model $folder/demo/fashion.keras --class-index $folder/demo/classes.txt \
+    --images-dir $folder/demo/images

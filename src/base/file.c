@@ -144,6 +144,7 @@ filtags_status file_write(const char *final_path, const void *bytes, size_t size
 
 char *path_join(const char *folder, const char *name) {
     size_t length = strlen(folder);
+    if (strcmp(folder, ".") == 0) return memory_copy_string(name);
     return memory_format("%s%s%s", folder, length && folder[length - 1] == '/' ? "" : "/", name);
 }
 
