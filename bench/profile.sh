@@ -23,7 +23,8 @@ perf record -q -o "$folder/perf.data" -- "$program" pipeline --quiet --save-dir 
     /^#/ || NF < 2 { next }
     {
         symbol = $4
-        operators = "^(binary|scale_shift|max_pool|avg_pool|global|pool|kernel_|execute_|dense|softmax|pad|crop|move_|conv_|upsample|concat)"
+        operators = "^(binary|scale_shift|max_pool|avg_pool|global|pool|kernel_|execute_|dense|softmax|pad|crop|" \
+            "move_|conv_|upsample|concat)"
         decoders = "^(image_|decode|stbi_|take_row|jpeg_|png_|tiff_|sample_|resize)"
         if ($0 ~ /JIT|libdnnl|libgomp/) kind = "network"
         else if ($0 ~ /libjpeg|libpng|libtiff|libz\./) kind = "decoding"

@@ -172,7 +172,8 @@ filtags_run_command(const filtags_options *options, const filtags_callbacks *cal
 /* Return the result as text for a person: tables and where the files are. Ends in a newline. */
 FILTAGS_API const char *filtags_run_report(const filtags_run *run);
 
-/* Return the path of file number index that the run wrote (the main file of a step comes first); NULL past the last one. */
+/* Return the path of file number index that the run wrote (the main file of a step comes first); NULL past the last
+ * one. */
 FILTAGS_API const char *filtags_run_file(const filtags_run *run, size_t index);
 
 FILTAGS_API void filtags_run_destroy(filtags_run *run);
@@ -330,7 +331,8 @@ FILTAGS_API size_t filtags_selection_size(filtags_rule rule, double value, size_
 /* Select the active filters of one layer. activations: [n_filters], any scale, finite. filters: the
  * caller's, room for n_filters; gets the selected indices in ascending order. Of equally active filters
  * the one of lower index is taken first. Returns how many were selected. Needs no memory. */
-FILTAGS_API size_t filtags_select(filtags_rule rule, double value, const double *activations, size_t n_filters, uint32_t *filters);
+FILTAGS_API size_t filtags_select(filtags_rule rule, double value, const double *activations, size_t n_filters,
+                                  uint32_t *filters);
 
 #ifdef __cplusplus
 }

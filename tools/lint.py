@@ -9,9 +9,9 @@ import sys
 MAX_COLUMNS = 120
 MAX_FUNCTION_LINES = 80
 
-# what #include of a library looks like
+# what #include of a library looks like. Jansson is left out: it is a data structure that modules with JSON work on.
 THIRD_PARTY = {
-    "oneDNN": r"oneapi/dnnl/|dnnl", "HDF5": r"hdf5|H5", "libzip": r"zip\.h|zipconf", "Jansson": r"jansson",
+    "oneDNN": r"oneapi/dnnl/|dnnl", "HDF5": r"hdf5|H5", "libzip": r"zip\.h|zipconf",
     "libjpeg": r"jpeglib|jerror|jconfig", "libpng": r"png\.h|pngconf", "libtiff": r"tiff", "stb_image": r"stb",
     "OpenSSL": r"openssl/", "OpenMP": r"omp\.h",
 }

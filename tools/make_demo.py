@@ -15,6 +15,7 @@ made with) and the data set, which Debian and Ubuntu package as dataset-fashion-
 Training takes seven to ten minutes on two cores. The seed fixes the initial weights and the order of the
 pictures; another CPU or version of TensorFlow rounds differently and ends with slightly other weights.
 """
+
 import argparse
 import gzip
 import io
@@ -38,8 +39,7 @@ DATASET_DIR = "/usr/share/datasets/fashion-mnist"
 COPYRIGHT_FILE = "/usr/share/doc/dataset-fashion-mnist/copyright"
 
 # The data set's label numbers, 0 to 9, in words that can be folder names.
-CLASSES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat",
-           "Sandal", "Shirt", "Sneaker", "Bag", "Ankle-boot"]
+CLASSES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle-boot"]
 
 # The oldest date that a zip file can hold: with it, the same content gives the same file.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -57,8 +57,7 @@ def read_idx(path):
 
 def read_split(folder, prefix):
     """-> pictures uint8 [n, 28, 28], labels uint8 [n]"""
-    return (read_idx(f"{folder}/{prefix}-images-idx3-ubyte.gz"),
-            read_idx(f"{folder}/{prefix}-labels-idx1-ubyte.gz"))
+    return (read_idx(f"{folder}/{prefix}-images-idx3-ubyte.gz"), read_idx(f"{folder}/{prefix}-labels-idx1-ubyte.gz"))
 
 
 def grey_to_rgb(images):
@@ -68,12 +67,13 @@ def grey_to_rgb(images):
 
 def training_batches(images, labels, batch, seed):
     """Shuffled batches, each picture mirrored at random and shifted by up to two pixels."""
+
     def augment(x, y):
         x = tf.image.grayscale_to_rgb(tf.cast(x[..., None], tf.float32))
         flip = tf.random.uniform([tf.shape(x)[0], 1, 1, 1]) < 0.5
         x = tf.where(flip, x[:, :, ::-1], x)
-        dy, dx = tf.unstack(tf.random.uniform([2], 0, 5, tf.int32))      # one shift for the whole batch
-        return tf.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]])[:, dy:dy + 28, dx:dx + 28], y
+        dy, dx = tf.unstack(tf.random.uniform([2], 0, 5, tf.int32))  # one shift for the whole batch
+        return tf.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]])[:, dy : dy + 28, dx : dx + 28], y
 
     data = tf.data.Dataset.from_tensor_slices((images, labels))
     data = data.shuffle(len(images), seed=seed).batch(batch, drop_remainder=True)
@@ -91,7 +91,7 @@ def conv_bn(x, filters, name, relu=True):
 def build_model():
     """Six convolutions: stem, two parallel ones (3x3 and 5x5) that are joined, a residual block, top."""
     image = keras.Input((28, 28, 3), name="image")
-    x = layers.Rescaling(1 / 255, name="scale")(image)      # so that raw 0..255 pictures are the right input
+    x = layers.Rescaling(1 / 255, name="scale")(image)  # so that raw 0..255 pictures are the right input
     x = conv_bn(x, 24, "stem")
     x = layers.MaxPooling2D(2, name="stem_pool")(x)
 
@@ -116,8 +116,9 @@ def train(images, labels, epochs, batch, seed):
     model = build_model()
     steps = epochs * (len(images) // batch)
     rate = keras.optimizers.schedules.CosineDecay(3e-4, steps, warmup_target=3e-3, warmup_steps=steps // 8)
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=0.01), loss="sparse_categorical_crossentropy",
-                  metrics=["accuracy"])
+    model.compile(
+        keras.optimizers.AdamW(rate, weight_decay=0.01), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     model.fit(training_batches(images, labels, batch, seed), epochs=epochs, shuffle=False, verbose=2)
     return model
 
@@ -128,8 +129,9 @@ def without_chance(name, data):
         return json.dumps({**json.loads(data), "date_saved": "1980-01-01@00:00:00"}).encode()
     if name == "config.json":
         ids = {}
-        return re.sub(rb'("shared_object_id": )(\d+)',
-                      lambda m: m[1] + b"%d" % ids.setdefault(m[2], len(ids) + 1), data)
+        return re.sub(
+            rb'("shared_object_id": )(\d+)', lambda m: m[1] + b"%d" % ids.setdefault(m[2], len(ids) + 1), data
+        )
     return data
 
 
@@ -142,8 +144,11 @@ def rewrite_zip(path, compression=None):
         members = [(info, z.read(info)) for info in z.infolist()]
     with zipfile.ZipFile(path, "w") as z:
         for info, data in members:
-            z.writestr(zipfile.ZipInfo(info.filename, ZIP_DATE), without_chance(info.filename, data),
-                       info.compress_type if compression is None else compression)
+            z.writestr(
+                zipfile.ZipInfo(info.filename, ZIP_DATE),
+                without_chance(info.filename, data),
+                info.compress_type if compression is None else compression,
+            )
 
 
 def save_uncompiled(model, path):
@@ -171,12 +176,12 @@ def png(pixels):
 
 def write_images(path, images, labels, per_class):
     """images.zip: the first pictures of every class, as grey 8-bit PNGs in class folders."""
-    with zipfile.ZipFile(path, "w") as z:                     # stored: PNGs are compressed already
+    with zipfile.ZipFile(path, "w") as z:  # stored: PNGs are compressed already
         for name in sorted(CLASSES):
             of_class = images[labels == CLASSES.index(name)][:per_class]
             for i, pixels in enumerate(of_class, 1):
                 info = zipfile.ZipInfo(f"{name}/{name}_{i:04d}.png", ZIP_DATE)
-                info.external_attr = 0o100644 << 16           # an ordinary file, readable after `unzip`
+                info.external_attr = 0o100644 << 16  # an ordinary file, readable after `unzip`
                 z.writestr(info, png(pixels))
 
 
@@ -184,11 +189,13 @@ def licence_text(path):
     """The Expat (MIT) licence out of a Debian copyright file, with the data set's own copyright line."""
     text = pathlib.Path(path).read_text(encoding="utf-8")
     owner = re.search(r"^Files: \*\nCopyright: (.*)$", text, re.M).group(1)
-    owner = owner.replace("https:tech", "https://tech")       # a slip in Debian's file
+    owner = owner.replace("https:tech", "https://tech")  # a slip in Debian's file
     body = text.rsplit("License: Expat\n", 1)[1].rstrip()
     lines = ["" if line.strip() == "." else line.strip() for line in body.splitlines()]
-    return (f"Fashion-MNIST, https://github.com/zalandoresearch/fashion-mnist\n\n"
-            f"The MIT License (MIT)\n\nCopyright © {owner}\n\n" + "\n".join(lines) + "\n")
+    return (
+        f"Fashion-MNIST, https://github.com/zalandoresearch/fashion-mnist\n\n"
+        f"The MIT License (MIT)\n\nCopyright © {owner}\n\n" + "\n".join(lines) + "\n"
+    )
 
 
 README = """\
@@ -198,7 +205,7 @@ README = """\
 
 | file | what it is |
 |---|---|
-| `fashion.keras` | a small network ({parameters:,} parameters, {convs} convolutions) that tells ten kinds of clothes apart; Keras 3 format |
+| `fashion.keras` | a small network ({parameters:,} parameters, {convs} convolutions) for ten kinds of clothes; Keras 3 |
 | `classes.txt` | line i is `wnid label` of network output i; both are the name of the class folder |
 | `images.zip` | {pictures} pictures of the test set, {per_class} of each class, grey 28x28 PNGs in class folders |
 | `LICENSE-fashion-mnist.txt` | the licence of the pictures |
@@ -235,11 +242,23 @@ Algorithms. arXiv:1708.07747
 def write_readme(path, options, n_test, accuracy, per_class):
     model = build_model()
     rows = [f"| {name} | {100 * share:.1f} % |" for name, share in zip(CLASSES, per_class)]
-    path.write_text(README.format(
-        parameters=model.count_params(), convs=sum(isinstance(l, layers.Conv2D) for l in model.layers),
-        pictures=options.per_class * len(CLASSES), per_class=options.per_class, percent=100 * accuracy,
-        n_test=n_test, per_class_rows="\n".join(rows), epochs=options.epochs, batch=options.batch,
-        seed=options.seed, keras_version=keras.__version__, tf_version=tf.__version__), encoding="utf-8")
+    path.write_text(
+        README.format(
+            parameters=model.count_params(),
+            convs=sum(isinstance(l, layers.Conv2D) for l in model.layers),
+            pictures=options.per_class * len(CLASSES),
+            per_class=options.per_class,
+            percent=100 * accuracy,
+            n_test=n_test,
+            per_class_rows="\n".join(rows),
+            epochs=options.epochs,
+            batch=options.batch,
+            seed=options.seed,
+            keras_version=keras.__version__,
+            tf_version=tf.__version__,
+        ),
+        encoding="utf-8",
+    )
 
 
 def parse_options():
@@ -277,8 +296,10 @@ def main():
         print(f"trained in {time.time() - start:.0f} s")
     accuracy, per_class = accuracy_of_file(network, test_images, test_labels)
     write_readme(options.out / "README.md", options, len(test_images), accuracy, per_class)
-    print(f"{network}: {network.stat().st_size:,} bytes; right on {100 * accuracy:.2f} % of "
-          f"{len(test_images):,} test pictures")
+    print(
+        f"{network}: {network.stat().st_size:,} bytes; right on {100 * accuracy:.2f} % of "
+        f"{len(test_images):,} test pictures"
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
     python tools/parity.py --model net.keras --images-dir pictures --split 0.4 --seed-rn 7 [--preprocess unit]
                            [--class-index classes.txt] [--k-q 0..100] [--filtags build/filtags]
 
-Needs the packages of tests/parity/oracle/requirements.txt. Prints compare.py's report; exit status 0: within the tolerances
-(activations 1e-5, no tag, top-1 or ranking differs but for ties closer than 1e-5)."""
+Needs the packages of tests/parity/oracle/requirements.txt. Prints compare.py's report; exit status 0: within the
+tolerances (activations 1e-5, no tag, top-1 or ranking differs but for ties closer than 1e-5)."""
+
 import argparse
 import os
 import subprocess
@@ -37,18 +38,55 @@ def main():
     parser.add_argument("--k-q", default="0..100")
     parser.add_argument("--oracle-run", help="folder of an oracle run that is there already (same options)")
     a = parser.parse_args()
-    shared = ["--model", a.model, "--images-dir", a.images_dir, "--preprocess", a.preprocess, "--layers", a.layers,
-              "--split", a.split, "--seed-rn", a.seed_rn, "--m", "1,3,5,10", "--k-q=" + expand(a.k_q)]
+    shared = [
+        "--model",
+        a.model,
+        "--images-dir",
+        a.images_dir,
+        "--preprocess",
+        a.preprocess,
+        "--layers",
+        a.layers,
+        "--split",
+        a.split,
+        "--seed-rn",
+        a.seed_rn,
+        "--m",
+        "1,3,5,10",
+        "--k-q=" + expand(a.k_q),
+    ]
     shared += ["--size", a.size] if a.size else []
     shared += ["--class-index", a.class_index] if a.class_index else []
     with tempfile.TemporaryDirectory() as folder:
         theirs, ours = a.oracle_run or os.path.join(folder, "oracle"), os.path.join(folder, "filtags")
         os.mkdir(ours)
         if not a.oracle_run:
-            subprocess.run([sys.executable, os.path.join(ORACLE, "filtags_oracle.py"), "run", *shared, "--out", theirs], check=True)
+            subprocess.run(
+                [sys.executable, os.path.join(ORACLE, "filtags_oracle.py"), "run", *shared, "--out", theirs],
+                check=True,
+            )
         subprocess.run([a.filtags, "pipeline", *shared, "--save-dir", ours, "--quiet"], check=True)
-        sys.exit(subprocess.run([sys.executable, os.path.join(ORACLE, "compare.py"), "--oracle", theirs, "--c-dir", ours, "--tol", "1e-5",
-                                 "--tie", "1e-5", "--top1", "1", "--max-rankings", "0"], check=False).returncode)
+        sys.exit(
+            subprocess.run(
+                [
+                    sys.executable,
+                    os.path.join(ORACLE, "compare.py"),
+                    "--oracle",
+                    theirs,
+                    "--c-dir",
+                    ours,
+                    "--tol",
+                    "1e-5",
+                    "--tie",
+                    "1e-5",
+                    "--top1",
+                    "1",
+                    "--max-rankings",
+                    "0",
+                ],
+                check=False,
+            ).returncode
+        )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ static filtags_status report_zip_error(const char *name, const char *entry, zip_
         status = FILTAGS_ERROR_UNSUPPORTED;
     }
     const char *reason = zip_error_strerror(error);
-    if (!entry) return error_set(status, "%s: zip archive expected, found a damaged or truncated one: %s", name, reason);
+    if (!entry) {
+        return error_set(status, "%s: zip archive expected, found a damaged or truncated one: %s", name, reason);
+    }
     return error_set(status, "%s: entry '%s': %s", name, entry, reason);
 }
 
@@ -104,8 +106,7 @@ static filtags_status read_stream(zip_file_t *stream, const char *name, const ch
         if (n == 0) return FILTAGS_OK;
         if ((size_t)n > limit_bytes - contents->size_bytes) {
             return error_set(FILTAGS_ERROR_MEMORY, "%s: entry '%s': at most %zu bytes expected, it is larger", name,
-                             entry,
-                             limit_bytes);
+                             entry, limit_bytes);
         }
         buffer_append(contents, block, (size_t)n);
         if (contents->has_failed) return FILTAGS_ERROR_MEMORY;
@@ -127,8 +128,9 @@ static filtags_status check_ratio(const struct archive *archive, size_t index, s
     if (info.size <= limit_bytes && (info.size <= HARMLESS_BYTES || info.size / MAX_RATIO <= info.comp_size)) {
         return FILTAGS_OK;
     }
-    return error_set(FILTAGS_ERROR_MEMORY, "%s: entry '%s': at most %zu bytes, and what %llu packed ones can hold, expected, "
-                     "found %llu", archive->name, entry, limit_bytes, (unsigned long long)info.comp_size,
+    return error_set(FILTAGS_ERROR_MEMORY,
+                     "%s: entry '%s': at most %zu bytes, and what %llu packed ones can hold, expected, found %llu",
+                     archive->name, entry, limit_bytes, (unsigned long long)info.comp_size,
                      (unsigned long long)info.size);
 }
 

@@ -18,7 +18,8 @@ void buffer_append_text(struct buffer *buffer, const char *text);
 void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The contents as a string, "" while empty. Valid until the next append. */
 const char *buffer_text(const struct buffer *buffer);
-/* Hand the contents over as a string that the caller frees; the buffer is empty afterwards. NULL: memory had run out. */
+/* Hand the contents over as a string that the caller frees; the buffer is empty afterwards. NULL: memory had run
+ * out. */
 char *buffer_take(struct buffer *buffer);
 void buffer_free(struct buffer *buffer);
 

@@ -40,13 +40,15 @@ void file_writer_abort(struct file_writer *writer);
 /* Write a whole file in one go, as open, write, commit. */
 FILTAGS_MUST_USE filtags_status file_write(const char *final_path, const void *bytes, size_t size_bytes);
 
-/* Join folder and name with one '/' (name alone in the folder "."). The caller frees the result; NULL: out of memory, message set. */
+/* Join folder and name with one '/' (name alone in the folder "."). The caller frees the result; NULL: out of memory,
+ * message set. */
 char *path_join(const char *folder, const char *name);
 
 /* The part after the last '/'. Points into path. */
 const char *path_base(const char *path);
 
-/* The part before the last '/' ("." where there is none, "/" for the root). The caller frees it; NULL: out of memory. */
+/* The part before the last '/' ("." where there is none, "/" for the root). The caller frees it; NULL: out of
+ * memory. */
 char *path_folder(const char *path);
 
 #endif

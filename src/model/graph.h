@@ -113,7 +113,8 @@ struct graph {
     size_t n_nodes;
     struct weight *weights;
     size_t n_weights;
-    struct layer_record *layers; /* Keras's model.layers order, nested models in place; a layer called more than once has a record for each call */
+    struct layer_record *layers; /* Keras's model.layers order, nested models in place; a layer called more than once
+                                    has a record for each call */
     size_t n_layers;
     int input_node, output_node;
 };

@@ -156,7 +156,8 @@ filtags_status build_concatenate(struct layer_call *call, int *output) {
         char first[SHAPE_TEXT_BYTES], second[SHAPE_TEXT_BYTES];
         const struct shape *other = call_shape(call, i);
         if (other->n_dims != shape.n_dims || memcmp(other->dim, shape.dim, last * sizeof shape.dim[0]) != 0) {
-            return call_error(call, FILTAGS_ERROR_DATA, "inputs that differ in the last axis only expected, got %s and %s",
+            return call_error(call, FILTAGS_ERROR_DATA,
+                              "inputs that differ in the last axis only expected, got %s and %s",
                               shape_format(first, call_shape(call, 0)->dim, shape.n_dims),
                               shape_format(second, other->dim, other->n_dims));
         }

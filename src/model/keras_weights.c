@@ -37,8 +37,9 @@ static filtags_status bind(struct binder *binder, const struct keras_layer *laye
     }
     if (variable->weight == GRAPH_NO_WEIGHT) return FILTAGS_OK;
     if (dataset->type != HDF5_FLOAT) {
-        return error_set(FILTAGS_ERROR_UNSUPPORTED, "%s: layer '%s': %s: 16-, 32- or 64-bit floats expected, got another type",
-                         file, layer->path, variable->name);
+        return error_set(FILTAGS_ERROR_UNSUPPORTED,
+                         "%s: layer '%s': %s: 16-, 32- or 64-bit floats expected, got another type", file, layer->path,
+                         variable->name);
     }
     struct weight_source *source = &binder->sources[variable->weight];
     source->n_dims = variable->n_dims;

@@ -20,6 +20,7 @@ void model_drop_weights(filtags_model *model);
  * *layers gets indices in model.layers order, without repeats; the caller frees it. Selected outputs are
  * feature maps (three dimensions). USAGE: a name or glob matches nothing (the message says which, and names
  * some that exist), or one that has no feature maps; DATA: the model has no such layer at all. */
-FILTAGS_MUST_USE filtags_status model_select_layers(const filtags_model *model, const char *list, size_t **layers, size_t *n_layers);
+FILTAGS_MUST_USE filtags_status
+model_select_layers(const filtags_model *model, const char *list, size_t **layers, size_t *n_layers);
 
 #endif

@@ -103,7 +103,8 @@ static filtags_status open_file(const char *path, const char *file_name, struct 
     access = make_access(image ? &opened->image : NULL);
     if (access >= 0) opened->id = H5Fopen(path, H5F_ACC_RDONLY, access);
     if (opened->id < 0 || H5Fget_filesize(opened->id, &size_bytes) < 0) {
-        status = error_set(FILTAGS_ERROR_FORMAT, "%s: a whole HDF5 file expected, it is damaged or truncated", file_name);
+        status = error_set(FILTAGS_ERROR_FORMAT, "%s: a whole HDF5 file expected, it is damaged or truncated",
+                           file_name);
         goto fail;
     }
     H5Pclose(access);

@@ -373,12 +373,12 @@ static filtags_status write_results(struct hitrates_run *run) {
         "alone).\n",
         run->record.network ? run->record.network : "the network");
     for (size_t i = 0; i < run->n_files; i++) {
-        struct buffer title = {0};
-        buffer_printf(&title, "class %zu, %s: %llu pictures", run->files[i].number, run->files[i].label,
-                      (unsigned long long)run->table.n_images[i]);
+        char title[400], line[sizeof title]; /* a folder's name has at most 255 bytes */
+        snprintf(title, sizeof title, "class %zu, %s: %llu pictures", run->files[i].number, run->files[i].label,
+                 (unsigned long long)run->table.n_images[i]);
+        text_make_printable(line, sizeof line, title);
         buffer_append_text(&text, "\n");
-        append_block(&text, run, (long)i, buffer_text(&title));
-        buffer_free(&title);
+        append_block(&text, run, (long)i, line);
     }
     buffer_append_text(&text, "\n");
     append_total(&text, run);

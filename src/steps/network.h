@@ -34,9 +34,9 @@ struct class_index {
     bool is_assumed; /* made from the class folders in their order */
 };
 
-/* Name the n_outputs outputs: from --class-index (line i: "wnid label" of output i; blank lines are skipped), else from
- * the class folders where their number is the outputs', else by their index. DATA: the file has another number of lines;
- * FORMAT: it isn't text; IO, MEMORY. */
+/* Name the n_outputs outputs: from --class-index (line i: "wnid label" of output i; blank lines are skipped), else
+ * from the class folders where their number is the outputs', else by their index. DATA: the file has another number of
+ * lines; FORMAT: it isn't text; IO, MEMORY. */
 FILTAGS_MUST_USE filtags_status class_index_open(const char *path, size_t n_outputs, const filtags_dataset *dataset,
                                                  struct class_index *index);
 void class_index_free(struct class_index *index);

@@ -13,7 +13,8 @@ struct picture_list {
     size_t n_all; /* before limit */
 };
 
-/* List the train (or test) pictures in the shuffled order, the first limit of each class; all where limit is 0. MEMORY. */
+/* List the train (or test) pictures in the shuffled order, the first limit of each class; all where limit is 0.
+ * MEMORY. */
 FILTAGS_MUST_USE filtags_status picture_list_create(const filtags_dataset *dataset, bool is_test, size_t limit,
                                                     struct picture_list *list);
 void picture_list_free(struct picture_list *list);

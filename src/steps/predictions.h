@@ -1,4 +1,5 @@
-/* predictions.h - the predictions of all test pictures, kept in a scratch file so that memory doesn't grow with their number. */
+/* predictions.h - the predictions of all test pictures, kept in a scratch file so that memory doesn't grow with their
+ * number. */
 #ifndef FILTAGS_STEPS_PREDICTIONS_H
 #define FILTAGS_STEPS_PREDICTIONS_H
 
@@ -30,8 +31,8 @@ FILTAGS_MUST_USE filtags_status predictions_create(const struct tag_file *tags, 
                                                    size_t n_threads, FILE *scratch, struct predictions **predictions);
 void predictions_destroy(struct predictions *predictions);
 
-/* Predict picture image from its activations [all filters] and the network's outputs [n_outputs], and keep that. Threads may
- * call it at once, each with its own number. IO: the disk is full. */
+/* Predict picture image from its activations [all filters] and the network's outputs [n_outputs], and keep that.
+ * Threads may call it at once, each with its own number. IO: the disk is full. */
 FILTAGS_MUST_USE filtags_status predictions_add(struct predictions *predictions, size_t thread, size_t image,
                                                 const filtags_activation *activations, const float *outputs);
 

@@ -1,7 +1,8 @@
 /* runner.h - send a list of pictures through a network on several threads.
  *
- * A thread takes the next few pictures, decodes them, runs the network, and hands over each picture's result. Threads wait
- * for each other only to take the next numbers, so results come in any order; whoever takes them must not depend on it. */
+ * A thread takes the next few pictures, decodes them, runs the network, and hands over each picture's result. Threads
+ * wait for each other only to take the next numbers, so results come in any order; whoever takes them must not depend
+ * on it. */
 #ifndef FILTAGS_STEPS_RUNNER_H
 #define FILTAGS_STEPS_RUNNER_H
 
@@ -38,8 +39,8 @@ struct runner_totals {
 /* IO, FORMAT, ... of the first fatal failure; CANCELLED. */
 FILTAGS_MUST_USE filtags_status runner_run(const struct runner_job *job, struct runner_totals *totals);
 
-/* Pictures in a micro-batch where the user leaves the choice: enough that late layers read their weights once for several
- * pictures, few enough that the memory stays small. Neither this nor any other number changes a result. */
+/* Pictures in a micro-batch where the user leaves the choice: enough that late layers read their weights once for
+ * several pictures, few enough that the memory stays small. Neither this nor any other number changes a result. */
 size_t runner_batch(const filtags_options *options, const size_t shape[3]);
 
 #endif

@@ -192,6 +192,9 @@ filtags_status step_inherit(struct step *step, const char *vars_path, struct run
     for (size_t i = 0; !status && i < sizeof inherited / sizeof *inherited; i++) {
         if (inherited[i].value) status = options_inherit(options, inherited[i].id, inherited[i].value);
     }
+    if (status == FILTAGS_ERROR_USAGE) { /* not the user's words, but the file's */
+        status = error_set(FILTAGS_ERROR_FORMAT, "the run.json beside %s: %s", vars_path, filtags_error_message());
+    }
     if (status) run_record_free(record);
     return status;
 }

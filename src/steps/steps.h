@@ -56,7 +56,8 @@ FILTAGS_MUST_USE filtags_status step_set_previous(struct run_record *record, con
 FILTAGS_MUST_USE filtags_status step_write_names(struct output *output, const char *suffix, const char *const *names,
                                                  size_t n_names);
 
-/* Say something before the step has logs: to the callbacks now; a warning also to the warnings log when it is opened. */
+/* Say something before the step has logs: to the callbacks now; a warning also to the warnings log when it is
+ * opened. */
 void step_log(struct step *step, filtags_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

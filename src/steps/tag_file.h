@@ -16,9 +16,9 @@ struct tag_file {
     size_t n_selectors, n_k;
 };
 
-/* Read the tags of the values k_q (all in the file where k_q is empty). What the file lacks is left out, with a warning by
- * step_log, or - where it is a fraction, and so q's alone - without one for k. DATA: not the variables of step 2, or decoded tags;
- * nothing left. */
+/* Read the tags of the values k_q (all in the file where k_q is empty). What the file lacks is left out, with a
+ * warning by step_log, or - where it is a fraction, and so q's alone - without one for k. DATA: not the variables of
+ * step 2, or decoded tags; nothing left. */
 FILTAGS_MUST_USE filtags_status tag_file_open(struct step *step, const char *path, const struct number_list *k_q,
                                               struct tag_file *tag_file);
 void tag_file_close(struct tag_file *tag_file);

@@ -14,8 +14,8 @@
 /* ---- writing. Errors are kept by the stream: ferror, fflush, file_writer_commit find them. ---- */
 
 struct pickle_writer {
-    FILE *stream;      /* the caller's */
-    uint32_t n_memo;   /* memo entries used in the pickle being written */
+    FILE *stream;        /* the caller's */
+    uint32_t n_memo;     /* memo entries used in the pickle being written */
     uint32_t array_memo; /* first of the entries that its arrays share; UINT32_MAX before the first array */
 };
 
@@ -31,9 +31,9 @@ void pickle_str(struct pickle_writer *writer, const char *text);
 /* The same text again and again: *memo is UINT32_MAX at first (set it so before each pickle) and gets the
  * place in the memo; from then on only a reference is written. */
 void pickle_str_shared(struct pickle_writer *writer, const char *text, uint32_t *memo);
-void pickle_list_open(struct pickle_writer *writer);  /* then the items */
+void pickle_list_open(struct pickle_writer *writer); /* then the items */
 void pickle_list_close(struct pickle_writer *writer);
-void pickle_dict_open(struct pickle_writer *writer);  /* then key, value, key, value ... */
+void pickle_dict_open(struct pickle_writer *writer); /* then key, value, key, value ... */
 void pickle_dict_close(struct pickle_writer *writer);
 void pickle_tuple_open(struct pickle_writer *writer);
 void pickle_tuple_close(struct pickle_writer *writer);
@@ -45,39 +45,52 @@ void pickle_array_float32(struct pickle_writer *writer, const float *values, siz
 struct pickle_file; /* owns every value read from a file */
 
 enum pickle_kind {
-    PICKLE_NONE, PICKLE_BOOL, PICKLE_INT, PICKLE_FLOAT,
-    PICKLE_STR,    /* bytes of a file name: surrogate escapes are undone */
+    PICKLE_NONE,
+    PICKLE_BOOL,
+    PICKLE_INT,
+    PICKLE_FLOAT,
+    PICKLE_STR, /* bytes of a file name: surrogate escapes are undone */
     PICKLE_BYTES,
-    PICKLE_LIST, PICKLE_TUPLE, PICKLE_SET, PICKLE_DICT,
-    PICKLE_ARRAY   /* NumPy array, any shape, C or Fortran order: floats in C order */
+    PICKLE_LIST,
+    PICKLE_TUPLE,
+    PICKLE_SET,
+    PICKLE_DICT,
+    PICKLE_ARRAY /* NumPy array, any shape, C or Fortran order: floats in C order */
 };
 
 /* A value: a small handle, passed by value; valid while its file is. */
-typedef struct { uint64_t word; } pickle_value;
+typedef struct {
+    uint64_t word;
+} pickle_value;
 
 /* Read all pickles of a file. limit_bytes bounds the memory used; 0: the default (half of the machine's memory).
  * IO; FORMAT: malformed or truncated (path, byte offset, what was found); UNSUPPORTED: an object that is no
  * plain data (named: module and class), or containers nested more than 100 deep; MEMORY: over the limit. */
 FILTAGS_MUST_USE filtags_status pickle_file_open(const char *path, size_t limit_bytes, struct pickle_file **file);
 /* The same from memory, for tests and fuzzing; name stands for the path in messages. */
-FILTAGS_MUST_USE filtags_status pickle_memory_open(const void *bytes, size_t n_bytes, const char *name, size_t limit_bytes, struct pickle_file **file);
+FILTAGS_MUST_USE filtags_status pickle_memory_open(const void *bytes, size_t n_bytes, const char *name,
+                                                   size_t limit_bytes, struct pickle_file **file);
 void pickle_file_close(struct pickle_file *file);
 
 size_t pickle_file_n_values(const struct pickle_file *file);
 pickle_value pickle_file_value(const struct pickle_file *file, size_t index);
 
 enum pickle_kind pickle_kind_of(const struct pickle_file *file, pickle_value value);
-const char *pickle_kind_name(enum pickle_kind kind); /* "list": for messages */
-int64_t pickle_as_int(const struct pickle_file *file, pickle_value value);     /* BOOL, INT; big ints saturate */
-double pickle_as_number(const struct pickle_file *file, pickle_value value);   /* BOOL, INT, FLOAT, NumPy scalars */
-const char *pickle_as_str(const struct pickle_file *file, pickle_value value, size_t *n_bytes); /* STR, BYTES; NUL-terminated; n_bytes may be NULL */
+const char *pickle_kind_name(enum pickle_kind kind);                         /* "list": for messages */
+int64_t pickle_as_int(const struct pickle_file *file, pickle_value value);   /* BOOL, INT; big ints saturate */
+double pickle_as_number(const struct pickle_file *file, pickle_value value); /* BOOL, INT, FLOAT, NumPy scalars */
+const char *pickle_as_str(const struct pickle_file *file, pickle_value value,
+                          size_t *n_bytes); /* STR, BYTES; NUL-terminated; n_bytes may be NULL */
 /* Identity of a STR: equal texts of one file have equal numbers, from 0 to pickle_n_strs - 1. */
 uint32_t pickle_str_id(const struct pickle_file *file, pickle_value value);
 size_t pickle_n_strs(const struct pickle_file *file);
-size_t pickle_length(const struct pickle_file *file, pickle_value value);      /* LIST, TUPLE, SET, DICT (pairs), ARRAY (elements) */
+size_t pickle_length(const struct pickle_file *file,
+                     pickle_value value); /* LIST, TUPLE, SET, DICT (pairs), ARRAY (elements) */
 pickle_value pickle_item(const struct pickle_file *file, pickle_value value, size_t index); /* LIST, TUPLE, SET */
-void pickle_pair(const struct pickle_file *file, pickle_value dict, size_t index, pickle_value *key, pickle_value *item); /* insertion order */
-const double *pickle_array(const struct pickle_file *file, pickle_value value);/* ARRAY: pickle_length numbers, as double */
+void pickle_pair(const struct pickle_file *file, pickle_value dict, size_t index, pickle_value *key,
+                 pickle_value *item); /* insertion order */
+const double *pickle_array(const struct pickle_file *file,
+                           pickle_value value); /* ARRAY: pickle_length numbers, as double */
 size_t pickle_array_n_dims(const struct pickle_file *file, pickle_value value);
 size_t pickle_array_dim(const struct pickle_file *file, pickle_value value, size_t axis);
 

@@ -180,7 +180,8 @@ static const json_t *get_object(struct reader *reader, const json_t *parent, con
 }
 
 static char *bytes_from_hex(const char *hex) {
-    size_t n = strlen(hex) / 2;
+    size_t n_digits = strspn(hex, "0123456789abcdefABCDEF"), n = n_digits / 2;
+    if (n_digits == 0 || n_digits % 2 || hex[n_digits]) return NULL;
     char *bytes = memory_new(n + 1, 1);
     for (size_t i = 0; bytes && i < n; i++) {
         unsigned value = 0;

@@ -1,7 +1,9 @@
-"""The program's results against the oracle's (tests/parity/oracle, Keras on TensorFlow), which tools/make_goldens.py stored in golden/.
+"""The program's results against the oracle's (tests/parity/oracle, Keras on TensorFlow), which tools/make_goldens.py
+stored in golden/.
 
-Also what needs the same runs: equal bytes however a run is spread over threads, and pickles that Python loads without a warning.
-Runs with NumPy 1 and with NumPy 2. FILTAGS names the program."""
+Also what needs the same runs: equal bytes however a run is spread over threads, and pickles that Python loads without a
+warning. Runs with NumPy 1 and with NumPy 2. FILTAGS names the program."""
+
 import glob
 import hashlib
 import json
@@ -19,7 +21,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FILTAGS = os.environ.get("FILTAGS", os.path.join(ROOT, "build", "filtags"))
 
-MIXED = ["--model", os.path.join(HERE, "mixed.keras"), "--preprocess", "unit", "--images-dir", os.path.join(HERE, "images")]
+MIXED = [
+    "--model",
+    os.path.join(HERE, "mixed.keras"),
+    "--preprocess",
+    "unit",
+    "--images-dir",
+    os.path.join(HERE, "images"),
+]
 MIXED_INDEX = ["--class-index", os.path.join(HERE, "classes.txt")]
 
 
@@ -38,8 +47,14 @@ def demo_options(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     with zipfile.ZipFile(os.path.join(ROOT, "demo", "images.zip")) as archive:
         archive.extractall(folder)
-    return ["--model", os.path.join(ROOT, "demo", "fashion.keras"), "--images-dir", str(folder),
-            "--class-index", os.path.join(ROOT, "demo", "classes.txt")]
+    return [
+        "--model",
+        os.path.join(ROOT, "demo", "fashion.keras"),
+        "--images-dir",
+        str(folder),
+        "--class-index",
+        os.path.join(ROOT, "demo", "classes.txt"),
+    ]
 
 
 def golden(name):
@@ -49,14 +64,26 @@ def golden(name):
 
 def run_like(name, options, save_dir):
     expected = golden(name)
-    run("pipeline", *options, "--split", str(expected["split"]), "--seed-rn", str(expected["seed_rn"]),
-        "--k-q", join(expected["k_q"]), "--m", join(expected["m"]), "--save-dir", str(save_dir))
+    run(
+        "pipeline",
+        *options,
+        "--split",
+        str(expected["split"]),
+        "--seed-rn",
+        str(expected["seed_rn"]),
+        "--k-q",
+        join(expected["k_q"]),
+        "--m",
+        join(expected["m"]),
+        "--save-dir",
+        str(save_dir)
+    )
     return expected
 
 
 def load(folder, kind, suffix=""):
     """{name: value} of the folder's only run of a kind; a warning is an error"""
-    path, = glob.glob(os.path.join(folder, "*-%s-*-vars%s.pkl" % (kind, suffix)))
+    (path,) = glob.glob(os.path.join(folder, "*-%s-*-vars%s.pkl" % (kind, suffix)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with open(path[:-4] + "-names.pkl", "rb") as f:
@@ -69,18 +96,44 @@ def load(folder, kind, suffix=""):
 
 def compare(name, save_dir):
     """The oracle's own judge, at the tolerances that the project promises."""
-    done = subprocess.run([sys.executable, os.path.join(HERE, "oracle", "compare.py"), "--oracle", os.path.join(HERE, "golden", name),
-                           "--c-dir", str(save_dir), "--json", "--tol", "1e-5", "--tie", "1e-5", "--top1", "1", "--max-rankings", "0"],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            os.path.join(HERE, "oracle", "compare.py"),
+            "--oracle",
+            os.path.join(HERE, "golden", name),
+            "--c-dir",
+            str(save_dir),
+            "--json",
+            "--tol",
+            "1e-5",
+            "--tie",
+            "1e-5",
+            "--top1",
+            "1",
+            "--max-rankings",
+            "0",
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout, done.stderr
     report = json.loads(done.stdout)
     assert done.returncode == 0, report
     return report
 
 
-@pytest.mark.parametrize("name, model, has_index", [
-    ("mixed-seed7", "mixed.keras", True), ("mixed-seed7", "mixed.h5", True), ("mixed-seed123", "mixed.keras", True),
-    ("mixed-no-index", "mixed.keras", False), ("demo-seed123", None, True), ("demo-seed5", None, True)])
+@pytest.mark.parametrize(
+    "name, model, has_index",
+    [
+        ("mixed-seed7", "mixed.keras", True),
+        ("mixed-seed7", "mixed.h5", True),
+        ("mixed-seed123", "mixed.keras", True),
+        ("mixed-no-index", "mixed.keras", False),
+        ("demo-seed123", None, True),
+        ("demo-seed5", None, True),
+    ],
+)
 def test_results_are_the_oracles(name, model, has_index, demo_options, tmp_path):
     options = demo_options
     if model:
@@ -97,7 +150,7 @@ def test_results_are_the_oracles(name, model, has_index, demo_options, tmp_path)
 
 
 def assert_last_layer_and_classes(expected, folder):
-    """What compare.py leaves out: hit rates of each class, and those of the last layer by the program's own predictions."""
+    """What compare.py leaves out: hit rates of each class, and of the last layer by the program's predictions."""
     hits = load(folder, "HR")
     for kind in "kq":
         for label, by_value in expected["hit_" + kind].items():
@@ -110,25 +163,50 @@ def assert_last_layer_and_classes(expected, folder):
         pictures[label] = (variables["y"], variables["y_k_ll"])
     for value, by_m in hits["totalhit_k_ll"].items():
         for m, rate in by_m.items():
-            found = [any(label == top[0][0] for label, _ in ranking[:m])
-                     for y, ranked in pictures.values() for top, ranking in zip(y, ranked[value])]
+            found = [
+                any(label == top[0][0] for label, _ in ranking[:m])
+                for y, ranked in pictures.values()
+                for top, ranking in zip(y, ranked[value])
+            ]
             assert rate == pytest.approx(sum(found) / len(found), abs=1e-15)
 
 
 def digests(folder):
-    return {name.split("-", 4)[4]: hashlib.sha256(open(os.path.join(folder, name), "rb").read()).hexdigest()
-            for name in os.listdir(folder) if name.endswith(".pkl") or name.endswith("-results.txt")}
+    return {
+        name.split("-", 4)[4]: hashlib.sha256(open(os.path.join(folder, name), "rb").read()).hexdigest()
+        for name in os.listdir(folder)
+        if name.endswith(".pkl") or name.endswith("-results.txt")
+    }
 
 
 @pytest.mark.parametrize("which", ["mixed", "demo"])
 def test_same_bytes_for_any_threads_and_batch(which, demo_options, tmp_path):
     options = demo_options if which == "demo" else MIXED + MIXED_INDEX
     results = []
-    for number, extra in enumerate([["--threads", "1", "--batch", "1"], ["--threads", "2"], ["--threads", "3", "--batch", "5"],
-                                    ["--threads", "8", "--batch", "2"], ["--threads", "1", "--batch", "64"]]):
+    for number, extra in enumerate(
+        [
+            ["--threads", "1", "--batch", "1"],
+            ["--threads", "2"],
+            ["--threads", "3", "--batch", "5"],
+            ["--threads", "8", "--batch", "2"],
+            ["--threads", "1", "--batch", "64"],
+        ]
+    ):
         folder = tmp_path / str(number)
         folder.mkdir()
-        run("pipeline", *options, "--split", "0.4", "--seed-rn", "7", "--k-q", "0,1,5", "--save-dir", str(folder), *extra)
+        run(
+            "pipeline",
+            *options,
+            "--split",
+            "0.4",
+            "--seed-rn",
+            "7",
+            "--k-q",
+            "0,1,5",
+            "--save-dir",
+            str(folder),
+            *extra
+        )
         results.append(digests(folder))
     assert len(results[0]) > 12
     assert all(result == results[0] for result in results)
@@ -151,7 +229,16 @@ def test_shapes_and_types_of_the_variables(tmp_path):
     assert list(evaluation) == ["y", "y_k", "y_q", "y_k_ll", "y_q_ll", "class_images_dict"]
     assert all(isinstance(top, tuple) and len(top) == 3 for top in evaluation["y"][0]) and len(evaluation["y"][0]) == 3
     hits = load(tmp_path, "HR")
-    assert list(hits) == ["totalhit_k", "totalhit_q", "totalhit_k_ll", "totalhit_q_ll", "hit_k", "hit_q", "hit_k_ll", "hit_q_ll"]
+    assert list(hits) == [
+        "totalhit_k",
+        "totalhit_q",
+        "totalhit_k_ll",
+        "totalhit_q_ll",
+        "hit_k",
+        "hit_q",
+        "hit_k_ll",
+        "hit_q_ll",
+    ]
 
 
 def test_instruction_sets_agree(tmp_path):
@@ -160,7 +247,9 @@ def test_instruction_sets_agree(tmp_path):
     for isa in ("portable", "avx2", "avx512"):
         folder = tmp_path / isa
         folder.mkdir()
-        done = subprocess.run([FILTAGS, "activations", *MIXED, "--save-dir", str(folder), "--isa", isa], capture_output=True, text=True)
+        done = subprocess.run(
+            [FILTAGS, "activations", *MIXED, "--save-dir", str(folder), "--isa", isa], capture_output=True, text=True
+        )
         if done.returncode == 0:
             found[isa] = load(folder, "QFA")
         else:

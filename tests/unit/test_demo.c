@@ -90,7 +90,7 @@ static void test_damaged_archives(void **state) {
     assert_int_equal(archive_open(missing, &archive), FILTAGS_ERROR_IO);
     write_text(text, "this is no archive\n");
     assert_int_equal(archive_open(text, &archive), FILTAGS_ERROR_FORMAT);
-    assert_non_null(strstr(filtags_error_message(), "text.zip: zip archive expected, found a damaged or truncated one: "));
+    assert_non_null(strstr(filtags_error_message(), "text.zip: zip archive expected, found a damaged"));
     write_text(empty, "");
     assert_int_not_equal(archive_open(empty, &archive), FILTAGS_ERROR_IO);
     archive_close(archive); /* libzip may take an empty file for an archive without entries */

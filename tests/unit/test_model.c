@@ -59,7 +59,8 @@ static const char CONFIG[] =
     "\"inbound_nodes\":[]},"
     "{\"class_name\":\"Sequential\",\"name\":\"inner\",\"config\":{\"name\":\"inner\",\"layers\":["
     "{\"class_name\":\"BatchNormalization\",\"config\":{\"name\":\"bn\",\"axis\":[3]}},"
-    "{\"class_name\":\"Conv2D\",\"config\":{\"name\":\"conv\",\"filters\":4,\"kernel_size\":3,\"padding\":\"valid\"}}]},"
+    "{\"class_name\":\"Conv2D\",\"config\":{\"name\":\"conv\",\"filters\":4,\"kernel_size\":3,\"padding\":\"vali"
+    "d\"}}]},"
     "\"inbound_nodes\":[[[\"in\",0,0,{}]]]},"
     "{\"class_name\":\"GlobalAveragePooling2D\",\"name\":\"pool\",\"config\":{\"name\":\"pool\"},\"inbound_nodes\":"
     "[[[\"inner\",1,0,{}]]]},"
@@ -371,7 +372,8 @@ static void incomplete_archives(void **state) {
     check_fails(in_folder("a.keras"), FILTAGS_ERROR_FORMAT, "config.json: JSON expected");
     write_keras("a.keras", CONFIG, "other", true);
     check_fails(in_folder("a.keras"), FILTAGS_ERROR_FORMAT,
-                "layer 'inner/bn': gamma is missing: the file has no 'layers/sequential/layers/batch_normalization/vars/0'");
+                "layer 'inner/bn': gamma is missing: the file has no 'layers/sequential/layers/batch_normalizati"
+                "on/vars/0'");
 }
 
 static void wrong_weights(void **state) {
@@ -427,7 +429,8 @@ static void check_selection(const filtags_model *model, const char *list, const 
     size_t *layers = NULL, n = 0;
     struct buffer names = {0};
     if (model_select_layers(model, list, &layers, &n)) fail_msg("%s", filtags_error_message());
-    for (size_t i = 0; i < n; i++) buffer_printf(&names, "%s%s", i ? " " : "", filtags_model_layer(model, layers[i])->name);
+    for (size_t i = 0; i < n; i++) buffer_printf(&names, "%s%s", i ? " " : "", filtags_model_layer(model,
+        layers[i])->name);
     assert_string_equal(buffer_text(&names), expected);
     buffer_free(&names);
     free(layers);
@@ -479,11 +482,13 @@ static void all_parity_models(void **state) {
     if (!listing) skip();
     for (struct dirent *entry; (entry = readdir(listing));) {
         const char *ending = strrchr(entry->d_name, '.');
-        if (!ending || (strcmp(ending, ".keras") && strcmp(ending, ".h5")) || !strcmp(entry->d_name, "goldens.h5")) continue;
+        if (!ending || (strcmp(ending, ".keras") && strcmp(ending, ".h5")) || !strcmp(entry->d_name,
+            "goldens.h5")) continue;
         snprintf(path, sizeof path, "%s/%s", place, entry->d_name);
         filtags_model *model = load(path);
         if (read_all(model)) fail_msg("%s", filtags_error_message());
-        for (size_t i = 0; i < model_graph(model)->n_weights; i++) assert_non_null(model_graph(model)->weights[i].values);
+        const struct graph *graph = model_graph(model);
+        for (size_t i = 0; i < graph->n_weights; i++) assert_non_null(graph->weights[i].values);
         filtags_model_destroy(model);
         n++;
     }
@@ -495,7 +500,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_files),          cmocka_unit_test(only_needed_weights), cmocka_unit_test(no_model_files),
         cmocka_unit_test(truncated_files),     cmocka_unit_test(incomplete_archives), cmocka_unit_test(wrong_weights),
-        cmocka_unit_test(flipped_bytes),       cmocka_unit_test(selection),           cmocka_unit_test(all_parity_models),
+        cmocka_unit_test(flipped_bytes),       cmocka_unit_test(selection),
+                      cmocka_unit_test(all_parity_models),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -102,7 +102,8 @@ static void conv2d(void **state) {
     assert_int_equal(node->window.dilation_h, 2);
 
     /* the fused activation is a node of the same layer */
-    node = check_ok(one_layer("Conv2D", "\"filters\":5,\"kernel_size\":1,\"padding\":\"valid\",\"activation\":\"relu\""),
+    node = check_ok(one_layer("Conv2D", "\"filters\":5,\"kernel_size\":1,\"padding\":\"valid\",\"activation\":\""
+    "relu\""),
                     "(8,10,5)");
     assert_int_equal(node->op, OP_ACTIVATION);
     assert_int_equal(graph.n_nodes, 3);
@@ -139,7 +140,8 @@ static void conv2d_refused(void **state) {
     check_fails(one_layer("Conv2D", options), FILTAGS_ERROR_UNSUPPORTED, "activation = \"celu\"");
     snprintf(options, sizeof options, "%s,\"activation\":{\"class_name\":\"PReLU\",\"config\":{}}", ok);
     check_fails(one_layer("Conv2D", options), FILTAGS_ERROR_UNSUPPORTED, "activation = {");
-    snprintf(options, sizeof options, "%s,\"dtype\":{\"class_name\":\"QuantizedDTypePolicy\",\"config\":{\"name\":\"int8\"}}",
+    snprintf(options, sizeof options, "%s,\"dtype\":{\"class_name\":\"QuantizedDTypePolicy\",\"config\":{\"name"
+    "\":\"int8\"}}",
              ok);
     check_fails(one_layer("Conv2D", options), FILTAGS_ERROR_UNSUPPORTED, "dtype 'int8'");
     check_fails(sequential("{\"class_name\":\"Flatten\",\"config\":{\"name\":\"f\"}},{\"class_name\":\"Conv2D\","
@@ -169,7 +171,8 @@ static void other_convolutions(void **state) {
 
 static void pooling(void **state) {
     (void)state;
-    const struct node *node = check_ok(one_layer("MaxPooling2D", "\"pool_size\":[3,3],\"padding\":\"valid\""), "(2,3,6)");
+    const struct node *node = check_ok(one_layer("MaxPooling2D", "\"pool_size\":[3,3],\"padding\":\"valid\""),
+        "(2,3,6)");
     assert_int_equal(node->window.stride_h, 3); /* the default is the window's size */
     node = check_ok(one_layer("AveragePooling2D", "\"pool_size\":3,\"strides\":1,\"padding\":\"same\""), "(8,10,6)");
     check_padding(node->window.padding, 1, 1, 1, 1);
@@ -190,21 +193,24 @@ static void shapes(void **state) {
     check_fails(one_layer("ZeroPadding2D", "\"padding\":[[1,2],[0,3],[1,1]]"), FILTAGS_ERROR_FORMAT, "[[top, bottom]");
     check_ok(one_layer("Cropping2D", "\"cropping\":[[1,2],[4,5]]"), "(5,1,6)");
     check_fails(one_layer("Cropping2D", "\"cropping\":[[4,4],[0,0]]"), FILTAGS_ERROR_DATA, "cannot be cropped");
-    assert_true(check_ok(one_layer("UpSampling2D", "\"size\":[2,3],\"interpolation\":\"bilinear\""), "(16,30,6)")->is_bilinear);
+    assert_true(check_ok(one_layer("UpSampling2D", "\"size\":[2,3],\"interpolation\":\"bilinear\""),
+        "(16,30,6)")->is_bilinear);
     check_fails(one_layer("UpSampling2D", "\"size\":2,\"interpolation\":\"bicubic\""), FILTAGS_ERROR_UNSUPPORTED,
                 "interpolation = \"bicubic\"");
     check_fails(one_layer("UpSampling2D", "\"size\":16777216"), FILTAGS_ERROR_UNSUPPORTED, "2^24");
     check_ok(one_layer("Flatten", ""), "(480)");
     check_ok(one_layer("Reshape", "\"target_shape\":[4,-1,3]"), "(4,40,3)");
     check_ok(one_layer("Reshape", "\"target_shape\":[480]"), "(480)");
-    check_fails(one_layer("Reshape", "\"target_shape\":[7,-1]"), FILTAGS_ERROR_DATA, "480 elements expected, got [7,-1]");
+    check_fails(one_layer("Reshape", "\"target_shape\":[7,-1]"), FILTAGS_ERROR_DATA,
+        "480 elements expected, got [7,-1]");
     check_fails(one_layer("Reshape", "\"target_shape\":[-1,-1]"), FILTAGS_ERROR_UNSUPPORTED, "target_shape");
     check_fails(one_layer("Reshape", "\"target_shape\":[16777216,16777216,16777216,-1]"), FILTAGS_ERROR_DATA, "480");
     assert_int_equal(check_ok(one_layer("Permute", "\"dims\":[1,2,3]"), "(8,10,6)")->op, OP_IDENTITY);
     check_fails(one_layer("Permute", "\"dims\":[2,1,3]"), FILTAGS_ERROR_UNSUPPORTED, "dims = [2,1,3]");
     assert_int_equal(check_ok(one_layer("Dropout", "\"rate\":0.5"), "(8,10,6)")->op, OP_IDENTITY);
     assert_int_equal(check_ok(one_layer("RandomFlip", ""), "(8,10,6)")->op, OP_IDENTITY);
-    check_fails(one_layer("RandomCrop", ""), FILTAGS_ERROR_UNSUPPORTED, "m.keras: layer 'x': class 'RandomCrop' is not");
+    check_fails(one_layer("RandomCrop", ""), FILTAGS_ERROR_UNSUPPORTED,
+        "m.keras: layer 'x': class 'RandomCrop' is not");
 }
 
 static void scaling(void **state) {
@@ -223,7 +229,8 @@ static void scaling(void **state) {
 
     node = check_ok(one_layer("Rescaling", "\"scale\":0.5,\"offset\":[1,2,3,4,5,6]"), "(8,10,6)");
     assert_true(node->scale_values[5] == 0.5f && node->shift_values[5] == 6);
-    node = check_ok(one_layer("Rescaling", "\"scale\":{\"class_name\":\"__numpy__\",\"config\":{\"value\":[1,2,3,4,5,6],"
+    node = check_ok(one_layer("Rescaling", "\"scale\":{\"class_name\":\"__numpy__\",\"config\":{\"value\":[1,2,3"
+    ",4,5,6],"
                                            "\"dtype\":\"float32\"}}"), "(8,10,6)");
     assert_true(node->scale_values[2] == 3 && node->shift_values[2] == 0);
     check_fails(one_layer("Rescaling", "\"scale\":[1,2]"), FILTAGS_ERROR_DATA, "1 or 6 values expected");
@@ -238,7 +245,8 @@ static void scaling(void **state) {
     node = check_ok(one_layer("Normalization", "\"axis\":[-1]"), "(8,10,6)");
     check_weight(node->mean, "layer 'x': mean", "(6)");
     assert_int_equal(graph.n_weights, 2); /* the file's count is not needed */
-    check_fails(one_layer("Normalization", "\"axis\":[-1],\"invert\":true"), FILTAGS_ERROR_UNSUPPORTED, "invert = true");
+    check_fails(one_layer("Normalization", "\"axis\":[-1],\"invert\":true"), FILTAGS_ERROR_UNSUPPORTED,
+        "invert = true");
     check_fails(one_layer("Normalization", "\"axis\":[1]"), FILTAGS_ERROR_UNSUPPORTED, "axis = [1]");
     check_fails(one_layer("Normalization", "\"axis\":[-1],\"mean\":[1,2,3,4,5,6],\"variance\":1"), FILTAGS_ERROR_DATA,
                 "as many variances");
@@ -270,7 +278,8 @@ static void activations(void **state) {
     assert_true(activation_of("ELU", "\"alpha\":0.5").alpha == 0.5f);
     assert_int_equal(check_ok(one_layer("Softmax", "\"axis\":[-1]"), "(8,10,6)")->op, OP_SOFTMAX);
     check_fails(one_layer("Softmax", "\"axis\":1"), FILTAGS_ERROR_UNSUPPORTED, "axis = 1");
-    assert_true(activation_of("Activation", "\"activation\":{\"class_name\":\"LeakyReLU\",\"config\":{\"alpha\":0.5}}").alpha
+    assert_true(activation_of("Activation", "\"activation\":{\"class_name\":\"LeakyReLU\",\"config\":{\"alpha\":"
+    "0.5}}").alpha
                 == 0.5f);
     assert_int_equal(activation_of("Activation", "\"activation\":{\"module\":\"keras.activations\",\"class_name\":"
                                                  "\"function\",\"config\":\"tanh\"}").kind, ACT_TANH);
@@ -290,7 +299,8 @@ static void activations(void **state) {
 static const char *functional(const char *layers) {
     static char text[TEXT_BYTES];
     snprintf(text, sizeof text,
-             "{\"class_name\":\"Functional\",\"config\":{\"name\":\"f\",\"layers\":[{\"class_name\":\"InputLayer\",\"name\":"
+             "{\"class_name\":\"Functional\",\"config\":{\"name\":\"f\",\"layers\":[{\"class_name\":\"InputLayer"
+             "\",\"name\":"
              "\"in\",\"config\":{\"name\":\"in\",\"batch_input_shape\":[null,8,10,6]},\"inbound_nodes\":[]},%s],"
              "\"input_layers\":[[\"in\",0,0]],\"output_layers\":[[\"out\",0,0]]}}",
              layers);
@@ -298,8 +308,10 @@ static const char *functional(const char *layers) {
 }
 
 /* A layer of a functional model in the form of Keras 2. */
-static const char *called(char *text, const char *class_name, const char *name, const char *options, const char *nodes) {
-    snprintf(text, 1024, "{\"class_name\":\"%s\",\"name\":\"%s\",\"config\":{\"name\":\"%s\"%s%s},\"inbound_nodes\":%s}",
+static const char *called(char *text, const char *class_name, const char *name, const char *options,
+    const char *nodes) {
+    snprintf(text, 1024, "{\"class_name\":\"%s\",\"name\":\"%s\",\"config\":{\"name\":\"%s\"%s%s},\"inbound_node"
+    "s\":%s}",
              class_name, name, name, *options ? "," : "", options, nodes);
     return text;
 }
@@ -322,9 +334,11 @@ static void merges(void **state) {
                 "got (8,10,6) and (6)");
     called(pool, "Conv2D", "pool", "\"filters\":5,\"kernel_size\":1,\"padding\":\"valid\"", "[[[\"in\",0,0,{}]]]");
     check_ok(two(pool, called(out, "Concatenate", "out", "\"axis\":3", inputs)), "(8,10,11)");
-    check_fails(two(pool, called(out, "Concatenate", "out", "\"axis\":1", inputs)), FILTAGS_ERROR_UNSUPPORTED, "axis = 1");
+    check_fails(two(pool, called(out, "Concatenate", "out", "\"axis\":1", inputs)), FILTAGS_ERROR_UNSUPPORTED,
+        "axis = 1");
     check_fails(two(pool, called(out, "Add", "out", "", inputs)), FILTAGS_ERROR_DATA, "got (8,10,6) and (8,10,5)");
-    check_fails(two(pool, called(out, "Flatten", "out", "", inputs)), FILTAGS_ERROR_FORMAT, "one input expected, got 2");
+    check_fails(two(pool, called(out, "Flatten", "out", "", inputs)), FILTAGS_ERROR_FORMAT,
+        "one input expected, got 2");
     check_fails(two(pool, called(out, "Subtract", "out", "", "[[[\"in\",0,0,{}]]]")), FILTAGS_ERROR_FORMAT,
                 "two inputs expected");
     check_fails(two(pool, called(out, "CustomScaleLayer", "out", "\"scale\":0.5", inputs)), FILTAGS_ERROR_DATA,
@@ -377,7 +391,8 @@ static void calls_refused(void **state) {
     check_fails(two(called(a, "Identity", "a", "", "[{}]"), out), FILTAGS_ERROR_FORMAT, "the call has no 'args'");
     check_fails(two(called(a, "Identity", "a", "", "[{\"args\":[3],\"kwargs\":{}}]"), out), FILTAGS_ERROR_UNSUPPORTED,
                 "tensors as arguments expected, got 3");
-    check_fails(two(called(a, "Identity", "out", "", "[[[\"in\",0,0,{}]]]"), out), FILTAGS_ERROR_FORMAT, "got 'out' twice");
+    check_fails(two(called(a, "Identity", "out", "", "[[[\"in\",0,0,{}]]]"), out), FILTAGS_ERROR_FORMAT,
+        "got 'out' twice");
     check_fails(two(called(a, "BatchNormalization", "a", "", "[[[\"in\",0,0,{\"training\":true}]]]"), out),
                 FILTAGS_ERROR_UNSUPPORTED, "a call with training = true");
     check_ok(two(called(a, "BatchNormalization", "a", "", "[[[\"in\",0,0,{\"training\":false,\"mask\":null}]]]"), out),
@@ -385,7 +400,8 @@ static void calls_refused(void **state) {
     const char *tensor = "{\"class_name\":\"__keras_tensor__\",\"config\":{\"keras_history\":[\"in\",0,0]}}";
     char nodes[512];
     snprintf(nodes, sizeof nodes, "[{\"args\":[%s,%s],\"kwargs\":{}}]", tensor, tensor);
-    check_fails(two(called(a, "Add", "a", "", nodes), out), FILTAGS_ERROR_UNSUPPORTED, "operation 'Add' is not supported");
+    check_fails(two(called(a, "Add", "a", "", nodes), out), FILTAGS_ERROR_UNSUPPORTED,
+        "operation 'Add' is not supported");
     snprintf(nodes, sizeof nodes, "[{\"args\":[[%s,%s]],\"kwargs\":{}}]", tensor, tensor);
     check_ok(two(called(a, "Add", "a", "", nodes), out), "(8,10,6)");
 }
@@ -394,9 +410,11 @@ static void calls_refused(void **state) {
 static void nested_model_called_twice(void **state) {
     (void)state;
     static const char *const INNER =
-        "\"layers\":[{\"class_name\":\"InputLayer\",\"name\":\"i\",\"config\":{\"name\":\"i\",\"batch_shape\":[null,null,null,"
+        "\"layers\":[{\"class_name\":\"InputLayer\",\"name\":\"i\",\"config\":{\"name\":\"i\",\"batch_shape\":[n"
+        "ull,null,null,"
         "6]},\"inbound_nodes\":[]},{\"class_name\":\"Conv2D\",\"name\":\"c\",\"config\":{\"name\":\"c\",\"filters\":6,"
-        "\"kernel_size\":3,\"padding\":\"valid\"},\"inbound_nodes\":[[[\"i\",0,0,{}]]]}],\"input_layers\":[[\"i\",0,0]],"
+        "\"kernel_size\":3,\"padding\":\"valid\"},\"inbound_nodes\":[[[\"i\",0,0,{}]]]}],\"input_layers\":[[\"i"
+        "\",0,0]],"
         "\"output_layers\":[[\"c\",0,0]]";
     char inner[2048], out[1024];
     /* Keras 2 counts a nested model's calls from 1 */
@@ -425,10 +443,12 @@ static void deep_network(void **state) {
     assert_non_null(text);
     end += sprintf(end, "{\"class_name\":\"Functional\",\"config\":{\"name\":\"f\",\"layers\":[");
     for (int i = N; i-- > 0;) { /* the last layer first: a depth-first search has to go all the way down */
-        end += sprintf(end, "{\"class_name\":\"Identity\",\"name\":\"l%d\",\"config\":{\"name\":\"l%d\"},\"inbound_nodes\":"
+        end += sprintf(end, "{\"class_name\":\"Identity\",\"name\":\"l%d\",\"config\":{\"name\":\"l%d\"},\"inbou"
+        "nd_nodes\":"
                        "[[[\"%s%d\",0,0,{}]]]},", i, i, i ? "l" : "in", i ? i - 1 : 0);
     }
-    sprintf(end, "{\"class_name\":\"InputLayer\",\"name\":\"in0\",\"config\":{\"name\":\"in0\",\"batch_shape\":[null,2,2,1]},"
+    sprintf(end, "{\"class_name\":\"InputLayer\",\"name\":\"in0\",\"config\":{\"name\":\"in0\",\"batch_shape\":["
+    "null,2,2,1]},"
             "\"inbound_nodes\":[]}],\"input_layers\":[\"in0\",0,0],\"output_layers\":[\"l%d\",0,0]}}", N - 1);
     check_ok(text, "(2,2,1)");
     assert_int_equal(graph.n_layers, N + 1);
@@ -442,7 +462,8 @@ static void nesting_bomb(void **state) {
     assert_non_null(text);
     assert_non_null(tail);
     const char *open = "{\"class_name\":\"Functional\",\"name\":\"n\",\"config\":{\"name\":\"n\",\"layers\":["
-                       "{\"class_name\":\"InputLayer\",\"name\":\"i\",\"config\":{\"name\":\"i\",\"batch_shape\":[null,2,2,1]},"
+                       "{\"class_name\":\"InputLayer\",\"name\":\"i\",\"config\":{\"name\":\"i\",\"batch_shape\""
+                       ":[null,2,2,1]},"
                        "\"inbound_nodes\":[]},";
     const char *close = "],\"input_layers\":[\"i\",0,0],\"output_layers\":[\"n\",2,0]},"
                         "\"inbound_nodes\":[[[\"i\",0,0,{}]],[[\"n\",1,0,{}]]]}";
@@ -463,7 +484,8 @@ static void nesting_bomb(void **state) {
 static void input_sizes(void **state) {
     (void)state;
     char text[TEXT_BYTES];
-    const char *format = "{\"class_name\":\"Sequential\",\"config\":{\"name\":\"s\",\"layers\":[{\"class_name\":\"Flatten\","
+    const char *format = "{\"class_name\":\"Sequential\",\"config\":{\"name\":\"s\",\"layers\":[{\"class_name\":"
+    "\"Flatten\","
                          "\"config\":{\"name\":\"x\"%s}}]%s}}";
     snprintf(text, sizeof text, format, "", ",\"build_input_shape\":[null,null,7,3]");
     check_fails(text, FILTAGS_ERROR_DATA, "leaves its input's height free: give it by --size HxW");
@@ -504,24 +526,31 @@ static void bad_configurations(void **state) {
     check_fails(sequential("{\"class_name\":\"InputLayer\",\"config\":{\"name\":\"x\"}}"), FILTAGS_ERROR_UNSUPPORTED,
                 "an InputLayer within a Sequential");
     check_fails(one_layer("Foo\\n", ""), FILTAGS_ERROR_UNSUPPORTED, "class 'Foo?' is not supported");
-    check_fails(sequential("{\"class_name\":\"Conv2D\",\"module\":\"mine\",\"registered_name\":\"Custom>Conv2D\",\"config\":"
-                           "{\"name\":\"x\"}}"), FILTAGS_ERROR_UNSUPPORTED, "class 'Conv2D' (module 'mine') is not supported");
+    check_fails(sequential("{\"class_name\":\"Conv2D\",\"module\":\"mine\",\"registered_name\":\"Custom>Conv2D\""
+    ",\"config\":"
+                           "{\"name\":\"x\"}}"), FILTAGS_ERROR_UNSUPPORTED,
+                               "class 'Conv2D' (module 'mine') is not supported");
     check_fails(sequential("{\"class_name\":\"Add\",\"module\":\"keras.src.ops.numpy\",\"config\":{\"name\":\"x\"}}"),
                 FILTAGS_ERROR_UNSUPPORTED, "operation 'Add'");
     char text[TEXT_BYTES];
-    strcpy(text, functional("{\"class_name\":\"Flatten\",\"name\":\"out\",\"config\":{\"name\":\"out\"},\"inbound_nodes\":"
+    strcpy(text, functional("{\"class_name\":\"Flatten\",\"name\":\"out\",\"config\":{\"name\":\"out\"},\"inboun"
+    "d_nodes\":"
                             "[[[\"in\",0,0,{}]]]}"));
     check_ok(text, "(480)");
     memcpy(strstr(text, "input_layers"), "imput_layers", 12);
     check_fails(text, FILTAGS_ERROR_UNSUPPORTED, "input_layers: a list of layers expected");
-    strcpy(text, functional("{\"class_name\":\"Flatten\",\"name\":\"out\",\"config\":{\"name\":\"out\"},\"inbound_nodes\":"
+    strcpy(text, functional("{\"class_name\":\"Flatten\",\"name\":\"out\",\"config\":{\"name\":\"out\"},\"inboun"
+    "d_nodes\":"
                             "[[[\"in\",0,0,{}]]]}"));
     memcpy(strstr(text, "[[\"out\",0"), "[[\"oak\",0", 9);
     check_fails(text, FILTAGS_ERROR_FORMAT, "output_layers: there is no layer 'oak'");
-    check_fails("{\"class_name\":\"Functional\",\"config\":{\"layers\":[{\"class_name\":\"InputLayer\",\"config\":{\"name\":"
-                "\"a\"}},{\"class_name\":\"InputLayer\",\"config\":{\"name\":\"b\"}}],\"input_layers\":[[\"a\",0,0],[\"b\",0,0]],"
+    check_fails("{\"class_name\":\"Functional\",\"config\":{\"layers\":[{\"class_name\":\"InputLayer\",\"config"
+    "\":{\"name\":"
+                "\"a\"}},{\"class_name\":\"InputLayer\",\"config\":{\"name\":\"b\"}}],\"input_layers\":[[\"a\",0"
+                ",0],[\"b\",0,0]],"
                 "\"output_layers\":[\"a\",0,0]}}", FILTAGS_ERROR_UNSUPPORTED, "one input expected, got 2");
-    check_fails("{\"class_name\":\"Functional\",\"config\":{\"layers\":[{\"class_name\":\"InputLayer\",\"config\":{\"name\":"
+    check_fails("{\"class_name\":\"Functional\",\"config\":{\"layers\":[{\"class_name\":\"InputLayer\",\"config"
+    "\":{\"name\":"
                 "\"a\"}},{\"class_name\":\"InputLayer\",\"config\":{\"name\":\"b\"}}],\"input_layers\":[\"a\",0,0],"
                 "\"output_layers\":[\"a\",0,0]}}", FILTAGS_ERROR_FORMAT, "layer 'b' is not in 'input_layers'");
 }
