@@ -24,6 +24,7 @@ struct output {
     char **paths;                /* [n_files] */
     size_t n_files, writers_capacity, paths_capacity;
     size_t n_warnings;
+    int log_errno; /* why a line of a log could not be written, 0: all were */
     bool has_committed;
     struct timespec start;
     char started[32];
@@ -121,6 +122,11 @@ fail:
     return status;
 }
 
+/* errno is another's by the time the log is closed. */
+static void keep_log_errno(struct output *output, int n_printed) {
+    if (n_printed < 0 && !output->log_errno) output->log_errno = errno;
+}
+
 /* Where a line goes. */
 enum { TO_LOG = 1, TO_CALLBACK = 2 };
 
@@ -130,10 +136,10 @@ static void log_line(struct output *output, filtags_log_level level, int where, 
     text_make_printable(line, sizeof line, text);
     pthread_mutex_lock(&output->lock);
     if (where & TO_LOG && level == FILTAGS_LOG_INFO) {
-        fprintf(output->info_log, "%.1f s: %s\n", output_elapsed_sec(output), line);
+        keep_log_errno(output, fprintf(output->info_log, "%.1f s: %s\n", output_elapsed_sec(output), line));
     }
     if (where & TO_LOG && level == FILTAGS_LOG_WARNING) {
-        fprintf(output->warnings_log, "%s\n", line);
+        keep_log_errno(output, fprintf(output->warnings_log, "%s\n", line));
         output->n_warnings++;
     }
     if (where & TO_CALLBACK && output->callbacks.log) output->callbacks.log(output->callbacks.user, level, line);
@@ -228,16 +234,20 @@ filtags_status output_open_scratch(struct output *output, FILE **stream) {
 
 /* ---------------------------------------------------------------- end */
 
-static filtags_status close_log(FILE **log, const char *path) {
+static filtags_status close_log(FILE **log, const char *path, int log_errno) {
     bool has_failed = ferror(*log) != 0;
-    if (fclose(*log)) has_failed = true;
+    if (fclose(*log) && !has_failed) {
+        has_failed = true;
+        log_errno = errno;
+    }
     *log = NULL;
+    errno = log_errno ? log_errno : EIO;
     return has_failed ? error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written whole", path) : FILTAGS_OK;
 }
 
 filtags_status output_commit(struct output *output) {
-    filtags_status status = close_log(&output->info_log, output->info_log_path);
-    if (!status) status = close_log(&output->warnings_log, output->warnings_log_path);
+    filtags_status status = close_log(&output->info_log, output->info_log_path, output->log_errno);
+    if (!status) status = close_log(&output->warnings_log, output->warnings_log_path, output->log_errno);
     size_t n_published = 0;
     /* from the last to the first: the main file, started first, appears when all around it is there */
     for (; !status && n_published < output->n_files; n_published++) {
