@@ -235,6 +235,7 @@ int main(int argc, char **argv) {
     struct words rest = {.word = argv + 1, .n = argc - 1};
     hold_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe becomes a write error, which is reported */
+    signal(SIGXFSZ, SIG_IGN); /* a file past the limit on sizes is a failed write, not the end */
     if (rest.n <= 0) {
         help_print_hint(stderr);
         return EXIT_USAGE;

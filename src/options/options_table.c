@@ -163,7 +163,7 @@ static const struct option_row option_table[N_OPTIONS] = {
         .name = "classes-img", .placeholder = "LIST", .type = OPTION_IS_NAMES, .default_note = "all",
         .lowest = 1, .highest = 1e6, .group = TAGGING_GROUP,
         .help = "Classes to report: numbers from 1, ranges such as 1..10, or labels, separated by commas.",
-        .commands = COMMAND_HITRATES | COMMAND_PIPELINE | COMMAND_EXPORT, .offset = FIELD(classes_img)},
+        .commands = COMMAND_HITRATES | COMMAND_PIPELINE, .offset = FIELD(classes_img)},
 
     [OPTION_SAVE_DIR] = {
         .name = "save-dir", .short_name = 'o', .placeholder = "DIR", .type = OPTION_IS_PATH, .default_value = ".",

@@ -66,16 +66,28 @@ static void log_lines(struct output *output, filtags_log_level level, const char
     }
 }
 
+/* Open under a runID of one's own. Another process may take it between choosing and opening: then the next choice is
+ * another. */
+static filtags_status open_new_run(const struct step *step, const char *kind, const char *network,
+                                   struct output **output) {
+    const char *save_dir = step->options->save_dir;
+    char run_id[RUN_ID_BYTES], failed_run_id[RUN_ID_BYTES] = "";
+    for (;;) {
+        filtags_status status = output_choose_run_id(save_dir, step->options->time_delta, &kind, 1, run_id);
+        if (status) return status;
+        /* still free: opening failed for a reason of its own, which the message tells */
+        if (strcmp(run_id, failed_run_id) == 0) return FILTAGS_ERROR_IO;
+        status = output_open(save_dir, run_id, kind, network, step->callbacks, output);
+        if (status != FILTAGS_ERROR_IO) return status;
+        memcpy(failed_run_id, run_id, sizeof run_id);
+    }
+}
+
 filtags_status step_open_output(struct step *step, const char *kind, const char *network, struct output **output) {
     step->report_start = step->run->report.size_bytes;
-    char run_id[RUN_ID_BYTES];
-    if (!step->run_id) {
-        filtags_status status =
-            output_choose_run_id(step->options->save_dir, step->options->time_delta, &kind, 1, run_id);
-        if (status) return status;
-    }
-    filtags_status status = output_open(step->options->save_dir, step->run_id ? step->run_id : run_id, kind, network,
-                                        step->callbacks, output);
+    filtags_status status =
+        step->run_id ? output_open(step->options->save_dir, step->run_id, kind, network, step->callbacks, output)
+                     : open_new_run(step, kind, network, output);
     if (!status) log_lines(*output, FILTAGS_LOG_WARNING, buffer_text(&step->early_warnings));
     return status;
 }

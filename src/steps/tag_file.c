@@ -176,22 +176,12 @@ static filtags_status read_rule(struct tag_reader *reader, filtags_rule rule, co
     return status;
 }
 
-/* Two ImageNet classes are called "crane", two "maillot": decoded tags can't be counted. */
-static filtags_status check_not_decoded(const char *path) {
-    if (!strstr(path_base(path), "-TFD-")) return FILTAGS_OK;
-    return error_set(
-        FILTAGS_ERROR_DATA,
-        "%s: the tag file of step 2 expected, found a decoded one, in which different classes can have one label",
-        path);
-}
-
 filtags_status tag_file_open(struct step *step, const char *path, const struct number_list *k_q,
                              struct tag_file *result) {
     struct variables variables = {0};
     struct tag_file tag_file = {0};
     struct tag_reader reader = {.step = step, .variables = &variables, .to = &tag_file};
-    filtags_status status = check_not_decoded(path);
-    if (!status) status = variables_open(path, &variables);
+    filtags_status status = variables_open(path, &variables);
     if (!status && !(reader.label_of_str = memory_new(pickle_n_strs(variables.file), sizeof *reader.label_of_str)))
         status = FILTAGS_ERROR_MEMORY;
     if (!status) status = read_rule(&reader, FILTAGS_RULE_K, k_q);
