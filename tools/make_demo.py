@@ -205,7 +205,7 @@ README = """\
 
 | file | what it is |
 |---|---|
-| `fashion.keras` | a small network ({parameters:,} parameters, {convs} convolutions) for ten kinds of clothes; Keras 3 |
+| `fashion.keras` | a small network ({parameters:,} parameters, {convs} convolutions) for ten kinds of clothes |
 | `classes.txt` | line i is `wnid label` of network output i; both are the name of the class folder |
 | `images.zip` | {pictures} pictures of the test set, {per_class} of each class, grey 28x28 PNGs in class folders |
 | `LICENSE-fashion-mnist.txt` | the licence of the pictures |
@@ -218,15 +218,15 @@ None of them was used in training.
 {per_class_rows}
 
 The network takes 28x28 pictures with three channels (grey, three times) and raw values 0 to 255: it divides by 255
-itself, so `--preprocess none`, the default, is right. Its convolutions are `stem_conv`, the parallel `fine_conv` (3x3) and
-`coarse_conv` (5x5), `block1_conv` and `block2_conv` of a residual block, and `top_conv`.
+itself, so `--preprocess none`, the default, is right. Its convolutions are `stem_conv`, the parallel `fine_conv` (3x3)
+and `coarse_conv` (5x5), `block1_conv` and `block2_conv` of a residual block, and `top_conv`.
 
 ## How it was made
 
     python tools/make_demo.py --epochs {epochs} --batch {batch} --seed {seed}
 
-makes all files in this folder anew, from Debian's package `dataset-fashion-mnist` (60,000 training pictures, mirrored and
-shifted at random; AdamW with a cosine schedule) with Keras {keras_version} on TensorFlow {tf_version}. Another CPU or
+makes all files in this folder anew, from Debian's package `dataset-fashion-mnist` (60,000 training pictures, mirrored
+and shifted at random; AdamW with a cosine schedule) with Keras {keras_version} on TensorFlow {tf_version}. Another CPU or
 another version rounds differently and ends with slightly other weights.
 
 ## Licence
