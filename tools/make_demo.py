@@ -226,8 +226,8 @@ and `coarse_conv` (5x5), `block1_conv` and `block2_conv` of a residual block, an
     python tools/make_demo.py --epochs {epochs} --batch {batch} --seed {seed}
 
 makes all files in this folder anew, from Debian's package `dataset-fashion-mnist` (60,000 training pictures, mirrored
-and shifted at random; AdamW with a cosine schedule) with Keras {keras_version} on TensorFlow {tf_version}. Another CPU or
-another version rounds differently and ends with slightly other weights.
+and shifted at random; AdamW with a cosine schedule) with Keras {keras_version} on TensorFlow {tf_version}. Another CPU
+or another version rounds differently and ends with slightly other weights.
 
 ## Licence
 

@@ -248,7 +248,8 @@ static filtags_status rehearse_load(const struct load_job *job) {
     enum rehearsal_outcome outcome = rehearse(load_and_forget, (void *)job, LIMIT_SEC);
     if (outcome != REHEARSAL_CRASHED && outcome != REHEARSAL_HUNG) return FILTAGS_OK;
     return error_set(FILTAGS_ERROR_FORMAT,
-                     "%s: a whole HDF5 file expected, found a malformed one: the HDF5 library %s it", job->path, outcome == REHEARSAL_HUNG ? "gets no end with" : "crashes on");
+                     "%s: a whole HDF5 file expected, found a malformed one: the HDF5 library %s it", job->path,
+                     outcome == REHEARSAL_HUNG ? "gets no end with" : "crashes on");
 }
 
 filtags_status filtags_model_load(const char *path, size_t height, size_t width, filtags_model **model) {
