@@ -30,7 +30,7 @@ void *memory_new_aligned(size_t n, size_t size_bytes) {
 int memory_grow(void **array, size_t *capacity, size_t n_needed, size_t size_bytes) {
     if (n_needed <= *capacity) return 0;
     size_t n = *capacity ? *capacity : 8;
-    while (n < n_needed) n = n > SIZE_MAX / 2 ? n_needed : n + n / 2;
+    while (n < n_needed) n = n > SIZE_MAX / 2 ? n_needed : n + n / 2 + 1; /* + 1: one must grow, too */
     void *block = size_bytes && n > SIZE_MAX / size_bytes ? NULL : realloc(*array, n * size_bytes);
     if (!block) {
         error_out_of_memory(size_bytes && n > SIZE_MAX / size_bytes ? SIZE_MAX : n * size_bytes);

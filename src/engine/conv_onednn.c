@@ -93,8 +93,9 @@ static filtags_status hold_isa(filtags_isa isa) {
 #endif
         if (status == FILTAGS_OK) held = isa;
     } else if (held != isa) {
-        status = error_set(FILTAGS_ERROR_USAGE, "one process uses one instruction set: '%s' was asked for, '%s' is in use",
-                           isa_name(isa), isa_name(held));
+        status = error_set(FILTAGS_ERROR_USAGE,
+                           "one process uses one instruction set: '%s' was asked for, '%s' is in use", isa_name(isa),
+                           isa_name(held));
     }
     pthread_mutex_unlock(&mutex);
     return status;
@@ -103,9 +104,10 @@ static filtags_status hold_isa(filtags_isa isa) {
 filtags_status conv_library_create(filtags_isa isa, struct conv_library **library) {
     const unsigned runtime = dnnl_version()->cpu_runtime;
     if (runtime != DNNL_RUNTIME_OMP && runtime != DNNL_RUNTIME_SEQ)
-        return error_set(FILTAGS_ERROR_UNSUPPORTED,
-                         "this oneDNN was built for another kind of threads (runtime %u); one for OpenMP or one thread is needed",
-                         runtime);
+        return error_set(
+            FILTAGS_ERROR_UNSUPPORTED,
+            "this oneDNN was built for another kind of threads (runtime %u); one for OpenMP or one thread is needed",
+            runtime);
     filtags_status status = hold_isa(isa);
     if (status != FILTAGS_OK) return status;
     struct conv_library *made = memory_new(1, sizeof *made);
@@ -143,7 +145,8 @@ static dnnl_status_t describe_kernel(const struct conv_shape *shape, struct desc
     const dnnl_dims_t dims = {groups, out, in, h, w};
     const dnnl_dims_t strides = {out, 1, out_c, w * in * out_c, in * out_c};
     const int skip = groups == 1, n_dims = 5 - skip;
-    dnnl_status_t status = tensor_init_strides(&description->plain_kernel, n_dims, dims + skip, dnnl_f32, strides + skip);
+    dnnl_status_t status = tensor_init_strides(&description->plain_kernel, n_dims, dims + skip, dnnl_f32,
+                                               strides + skip);
     if (status != dnnl_success) return status;
     return tensor_init_tag(&description->kernel, n_dims, dims + skip, dnnl_f32, dnnl_format_tag_any);
 }
@@ -153,7 +156,8 @@ static dnnl_status_t describe_attributes(struct description *description) {
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_scratchpad_mode(description->attributes, dnnl_scratchpad_mode_user);
 #if DNNL_VERSION_MAJOR >= 3 || DNNL_VERSION_MINOR >= 6
-    if (status == dnnl_success) status = dnnl_primitive_attr_set_fpmath_mode(description->attributes, dnnl_fpmath_mode_strict);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_fpmath_mode(description->attributes, dnnl_fpmath_mode_strict);
 #endif
     return status;
 }
@@ -192,9 +196,9 @@ static dnnl_status_t primitive_desc_create(struct conv_library *library, const s
                                            dnnl_primitive_desc_t *made) {
     const tensor_ref bias = has_bias ? TENSOR_REF(d->bias) : NULL;
 #if DNNL_VERSION_MAJOR >= 3
-    return dnnl_convolution_forward_primitive_desc_create(made, library->engine, dnnl_forward_inference,
-                                                          dnnl_convolution_direct, d->in, d->kernel, bias, d->out, d->strides,
-                                                          d->dilations, d->padding_before, d->padding_after, d->attributes);
+    return dnnl_convolution_forward_primitive_desc_create(
+        made, library->engine, dnnl_forward_inference, dnnl_convolution_direct, d->in, d->kernel, bias, d->out,
+        d->strides, d->dilations, d->padding_before, d->padding_after, d->attributes);
 #else
     dnnl_convolution_desc_t operation;
     dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
@@ -207,7 +211,8 @@ static dnnl_status_t primitive_desc_create(struct conv_library *library, const s
 
 /* ------------------------------------------------------------------ weights */
 
-static dnnl_status_t reorder(dnnl_engine_t engine, tensor_ref from, const float *values, tensor_ref to, dnnl_memory_t to_memory) {
+static dnnl_status_t reorder(dnnl_engine_t engine, tensor_ref from, const float *values, tensor_ref to,
+                             dnnl_memory_t to_memory) {
     dnnl_primitive_desc_t description = NULL;
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t from_memory = NULL;
@@ -228,12 +233,13 @@ static dnnl_status_t reorder(dnnl_engine_t engine, tensor_ref from, const float 
     return status;
 }
 
-static filtags_status prepare_weights(struct conv *conv, const struct description *description, const struct conv_shape *shape,
-                                      const float *kernel, const float *bias) {
+static filtags_status prepare_weights(struct conv *conv, const struct description *description,
+                                      const struct conv_shape *shape, const float *kernel, const float *bias) {
     const tensor_ref wanted = dnnl_primitive_desc_query_md(conv->description, dnnl_query_weights_md, 0);
     conv->kernel_values = block_new(dnnl_memory_desc_get_size(wanted), 1);
     if (!conv->kernel_values) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = check(dnnl_memory_create(&conv->kernel, wanted, conv->engine, conv->kernel_values), "dnnl_memory_create");
+    filtags_status status = check(dnnl_memory_create(&conv->kernel, wanted, conv->engine, conv->kernel_values),
+                                  "dnnl_memory_create");
     if (status != FILTAGS_OK) return status;
     status = check(reorder(conv->engine, TENSOR_REF(description->plain_kernel), kernel, wanted, conv->kernel),
                    "oneDNN's reorder of a convolution's kernel");
@@ -303,7 +309,8 @@ void conv_destroy(struct conv *conv) {
 filtags_status conv_stream_create(struct conv_library *library, struct conv_stream **stream) {
     struct conv_stream *made = memory_new(1, sizeof *made);
     if (!made) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = check(dnnl_stream_create(&made->stream, library->engine, dnnl_stream_default_flags), "dnnl_stream_create");
+    filtags_status status = check(dnnl_stream_create(&made->stream, library->engine, dnnl_stream_default_flags),
+                                  "dnnl_stream_create");
     if (status != FILTAGS_OK) {
         free(made);
         return status;
@@ -318,14 +325,15 @@ void conv_stream_destroy(struct conv_stream *stream) {
     free(stream);
 }
 
-filtags_status conv_run(const struct conv *conv, struct conv_stream *stream, void *scratchpad, const float *in, float *out) {
+filtags_status conv_run(const struct conv *conv, struct conv_stream *stream, void *scratchpad, const float *in,
+                        float *out) {
     static const dnnl_query_t queries[3] = {dnnl_query_src_md, dnnl_query_dst_md, dnnl_query_scratchpad_md};
     void *const buffers[3] = {(void *)in, out, scratchpad};
     dnnl_memory_t memories[3] = {NULL};
     dnnl_status_t result = dnnl_success;
     for (int i = 0; i < 3 && result == dnnl_success; i++)
-        result = dnnl_memory_create(&memories[i], dnnl_primitive_desc_query_md(conv->description, queries[i], 0), conv->engine,
-                                    buffers[i]);
+        result = dnnl_memory_create(&memories[i], dnnl_primitive_desc_query_md(conv->description, queries[i], 0),
+                                    conv->engine, buffers[i]);
     if (result == dnnl_success) {
         const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, memories[0]},        {DNNL_ARG_DST, memories[1]},
                                              {DNNL_ARG_SCRATCHPAD, memories[2]}, {DNNL_ARG_WEIGHTS, conv->kernel},

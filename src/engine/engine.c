@@ -13,27 +13,35 @@ static filtags_status check_options(const filtags_engine_options *options) {
         return error_set(FILTAGS_ERROR_USAGE, "nothing to compute: no layer is tapped, and the output is not wanted");
     for (size_t i = 1; i < options->n_layers; i++)
         if (options->layers[i] <= options->layers[i - 1])
-            return error_set(FILTAGS_ERROR_USAGE, "layers must ascend: %zu follows %zu", options->layers[i], options->layers[i - 1]);
+            return error_set(FILTAGS_ERROR_USAGE, "layers must ascend: %zu follows %zu", options->layers[i],
+                             options->layers[i - 1]);
     return FILTAGS_OK;
 }
 
-static filtags_status prepare_weights(struct filtags_engine *engine) {
+/* Step by step: a weight is read, put into the form that its kernel wants, and dropped. */
+static filtags_status prepare_weights(struct filtags_engine *engine, filtags_model *model) {
+    struct weight_reader *reader;
     engine->prepared = memory_new(engine->graph->n_nodes, sizeof *engine->prepared);
     if (!engine->prepared) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = FILTAGS_OK;
+    filtags_status status = weight_reader_open(model, &reader);
+    if (status != FILTAGS_OK) return status;
     const int n_threads = conv_hold_threads();
     for (size_t s = 0; s < engine->plan.n_steps && status == FILTAGS_OK; s++) {
         const struct plan_step *step = &engine->plan.steps[s];
         struct prepared *prepared = &engine->prepared[step->node];
-        status = prepare_step(engine->graph, step, engine->library, prepared);
+        status = weight_reader_read(reader, (size_t)step->node);
+        if (status == FILTAGS_OK) status = prepare_step(engine->graph, step, engine->library, prepared);
+        weight_reader_drop(reader, (size_t)step->node);
         if (prepared->conv && conv_scratchpad_bytes(prepared->conv) > engine->scratchpad_bytes)
             engine->scratchpad_bytes = conv_scratchpad_bytes(prepared->conv);
     }
     conv_release_threads(n_threads);
+    weight_reader_close(reader);
     return status;
 }
 
-filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_options *options, filtags_engine **engine) {
+filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_options *options,
+                                     filtags_engine **engine) {
     filtags_isa isa;
     filtags_status status = check_options(options);
     if (status == FILTAGS_OK) status = isa_resolve(options->isa, &isa);
@@ -48,9 +56,8 @@ filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_
     if (!made->is_reference) status = conv_library_create(isa, &made->library);
     if (status == FILTAGS_OK)
         status = plan_create(made->graph, options->layers, options->n_layers, options->wants_output, &made->plan);
-    if (status == FILTAGS_OK) status = model_read_weights(model, made->plan.is_needed);
     if (status == FILTAGS_OK) {
-        status = prepare_weights(made);
+        status = prepare_weights(made, model);
         model_drop_weights(model);
     }
     if (status == FILTAGS_OK) *engine = made;

@@ -5,12 +5,13 @@
 #include "engine/tap.h"
 
 /* Bytes of one tensor's strip: several tensors of a group, and the sums, shall fit into a first-level cache. */
-enum { STRIP_BYTES = 8192, STRIP_MIN_PIXELS = 8 };
+enum { STRIP_BYTES = 16384, STRIP_MIN_PIXELS = 8 };
 
 static size_t image_stride(const struct filtags_worker *worker, int node) {
     const struct plan *plan = &worker->engine->plan;
     const int storage = plan->storage_of[node];
-    if (storage == PLAN_INPUT_STORAGE) return shape_count(&worker->engine->graph->nodes[worker->engine->graph->input_node].shape);
+    if (storage == PLAN_INPUT_STORAGE)
+        return shape_count(&worker->engine->graph->nodes[worker->engine->graph->input_node].shape);
     return plan->storages[storage].n_floats;
 }
 
@@ -77,15 +78,16 @@ static void execute_concat(struct filtags_worker *worker, const struct node *nod
 static void execute_broadcast(struct filtags_worker *worker, const struct node *node, size_t image, float *out) {
     const struct kernels *kernels = worker->engine->kernels;
     const enum binary_op op = binary_op_of(node->op);
-    move_broadcast(kernels, op, input_shape(worker, node, 0), input_values(worker, node, 0, image), input_shape(worker, node, 1),
-                   input_values(worker, node, 1, image), &node->shape, out);
+    move_broadcast(kernels, op, input_shape(worker, node, 0), input_values(worker, node, 0, image),
+                   input_shape(worker, node, 1), input_values(worker, node, 1, image), &node->shape, out);
     for (size_t k = 2; k < node->n_inputs; k++)
-        move_broadcast(kernels, op, &node->shape, out, input_shape(worker, node, k), input_values(worker, node, k, image),
-                       &node->shape, out);
+        move_broadcast(kernels, op, &node->shape, out, input_shape(worker, node, k),
+                       input_values(worker, node, k, image), &node->shape, out);
     if (node->op == OP_AVERAGE) kernels->divide(out, (float)node->n_inputs, shape_count(&node->shape));
 }
 
-static filtags_status execute_conv(struct filtags_worker *worker, const struct plan_step *step, size_t image, float *out) {
+static filtags_status execute_conv(struct filtags_worker *worker, const struct plan_step *step, size_t image,
+                                   float *out) {
     const struct filtags_engine *engine = worker->engine;
     const struct prepared *prepared = &engine->prepared[step->node];
     const float *in = execute_output(worker, step->input, image);
@@ -97,15 +99,16 @@ static filtags_status execute_conv(struct filtags_worker *worker, const struct p
 }
 
 /* Rows of a dense layer: the vectors of all pictures, or the pixels of one. */
-static void execute_dense(struct filtags_worker *worker, const struct node *node, int index, size_t image, bool is_batched) {
+static void execute_dense(struct filtags_worker *worker, const struct node *node, int index, size_t image,
+                          bool is_batched) {
     const struct prepared *prepared = &worker->engine->prepared[index];
     const struct shape *in = input_shape(worker, node, 0);
     const struct dense_shape shape = {in->dim[in->n_dims - 1], node->shape.dim[node->shape.n_dims - 1]};
     const size_t n_rows = is_batched ? worker->n_images : shape_count(in) / shape.c_in;
     const size_t in_stride = is_batched ? image_stride(worker, node->inputs[0]) : shape.c_in;
     const size_t out_stride = is_batched ? image_stride(worker, index) : shape.c_out;
-    worker->engine->kernels->dense(&shape, input_values(worker, node, 0, image), in_stride, n_rows, prepared->kernel, prepared->bias,
-                                   execute_output(worker, index, image), out_stride);
+    worker->engine->kernels->dense(&shape, input_values(worker, node, 0, image), in_stride, n_rows, prepared->kernel,
+                                   prepared->bias, execute_output(worker, index, image), out_stride);
 }
 
 static filtags_status execute_root(struct filtags_worker *worker, const struct plan_step *step, size_t image) {
@@ -120,13 +123,20 @@ static filtags_status execute_root(struct filtags_worker *worker, const struct p
         break;
     case OP_PAD: move_pad(node, input_shape(worker, node, 0), input_values(worker, node, 0, image), out); break;
     case OP_CROP: move_crop(node, input_shape(worker, node, 0), input_values(worker, node, 0, image), out); break;
-    case OP_UPSAMPLE: move_upsample(node, input_shape(worker, node, 0), input_values(worker, node, 0, image), out); break;
+    case OP_UPSAMPLE:
+        move_upsample(node, input_shape(worker, node, 0), input_values(worker, node, 0, image), out);
+        break;
     case OP_CONCAT: execute_concat(worker, node, image, out); break;
     case OP_ADD: case OP_SUBTRACT: case OP_MULTIPLY: case OP_AVERAGE: case OP_MAXIMUM: case OP_MINIMUM:
         execute_broadcast(worker, node, image, out);
         break;
-    case OP_INPUT: case OP_RESHAPE: case OP_IDENTITY: case OP_SCALE_SHIFT: case OP_ACTIVATION: case OP_SOFTMAX: case OP_PRELU:
-        break; /* nothing to do, or pointwise */
+    case OP_INPUT:
+    case OP_RESHAPE:
+    case OP_IDENTITY:
+    case OP_SCALE_SHIFT:
+    case OP_ACTIVATION:
+    case OP_SOFTMAX:
+    case OP_PRELU: break; /* nothing to do, or pointwise */
     }
     return FILTAGS_OK;
 }
@@ -134,8 +144,8 @@ static filtags_status execute_root(struct filtags_worker *worker, const struct p
 /* ------------------------------------------------------------------ strips */
 
 /* Pixels [first, first + n_pixels) of a pointwise step. */
-static void execute_strip(struct filtags_worker *worker, const struct plan_step *step, size_t image, size_t first, size_t n_pixels,
-                          size_t c) {
+static void execute_strip(struct filtags_worker *worker, const struct plan_step *step, size_t image, size_t first,
+                          size_t n_pixels, size_t c) {
     const struct kernels *kernels = worker->engine->kernels;
     const struct node *node = &worker->engine->graph->nodes[step->node];
     const struct prepared *prepared = &worker->engine->prepared[step->node];
@@ -150,12 +160,14 @@ static void execute_strip(struct filtags_worker *worker, const struct plan_step 
     case OP_PRELU: kernels->prelu(in, prepared->alpha + offset, out, n); break;
     default: /* element-wise operators on equal shapes */
         for (size_t k = 1; k < node->n_inputs; k++)
-            kernels->binary(binary_op_of(node->op), k == 1 ? in : out, 1, input_values(worker, node, k, image) + offset, 1, out, n);
+            kernels->binary(binary_op_of(node->op), k == 1 ? in : out, 1, input_values(worker, node, k, image) + offset,
+                            1, out, n);
         if (node->op == OP_AVERAGE) kernels->divide(out, (float)node->n_inputs, n);
     }
 }
 
-static void tap_strip(struct filtags_worker *worker, const struct plan_step *step, size_t image, size_t first, size_t n_pixels, size_t c) {
+static void tap_strip(struct filtags_worker *worker, const struct plan_step *step, size_t image, size_t first,
+                      size_t n_pixels, size_t c) {
     const struct plan_tap *tap = &worker->engine->plan.taps[step->tap];
     const float *values = execute_output(worker, step->node, image) + first * c;
     worker->engine->kernels->tap(values, n_pixels, c, worker->sums + tap->first_filter, worker->ranges[step->tap]);
@@ -165,8 +177,8 @@ void execute_finish_tap(struct filtags_worker *worker, size_t tap_index, size_t 
     const struct plan *plan = &worker->engine->plan;
     const struct plan_tap *tap = &plan->taps[tap_index];
     filtags_activation *row = worker->activations + image * plan->n_filters;
-    const bool is_finite = tap_finish(worker->sums + tap->first_filter, tap->n_filters, tap->n_pixels, worker->ranges[tap_index],
-                                      row + tap->first_filter);
+    const bool is_finite = tap_finish(worker->sums + tap->first_filter, tap->n_filters, tap->n_pixels,
+                                      worker->ranges[tap_index], row + tap->first_filter);
     if (!is_finite && tap_index < worker->bad_taps[image]) worker->bad_taps[image] = tap_index;
     for (size_t i = tap_index + 1; i < plan->n_taps; i++)
         if (plan->taps[i].same_as == (int)tap_index)

@@ -9,8 +9,9 @@ static bool is_available(filtags_isa isa) {
     __builtin_cpu_init();
     if (isa == FILTAGS_ISA_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (isa == FILTAGS_ISA_AVX512)
-        return is_available(FILTAGS_ISA_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+        return is_available(FILTAGS_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
 #endif
     return isa == FILTAGS_ISA_PORTABLE;
 }
@@ -32,7 +33,8 @@ filtags_status isa_resolve(filtags_isa wanted, filtags_isa *isa) {
         return FILTAGS_OK;
     }
     if (!is_available(wanted))
-        return error_set(FILTAGS_ERROR_UNSUPPORTED, "the processor does not have the instruction set '%s'", isa_name(wanted));
+        return error_set(FILTAGS_ERROR_UNSUPPORTED, "the processor does not have the instruction set '%s'",
+                         isa_name(wanted));
     *isa = wanted;
     return FILTAGS_OK;
 }

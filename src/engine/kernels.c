@@ -4,7 +4,8 @@
 
 #include "engine/kernels_variant.h"
 
-static void scale_shift(const float *in, float *out, size_t n_pixels, size_t c, const float *scale, const float *shift) {
+static void scale_shift(const float *in, float *out, size_t n_pixels, size_t c, const float *scale,
+                        const float *shift) {
     for (size_t p = 0; p < n_pixels; p++, in += c, out += c)
         INDEPENDENT
         for (size_t i = 0; i < c; i++) out[i] = in[i] * scale[i] + shift[i];
@@ -38,7 +39,8 @@ static void prelu(const float *in, const float *alpha, float *out, size_t n) {
     }                                                                                        \
     break
 
-static void binary(enum binary_op op, const float *a, size_t a_step, const float *b, size_t b_step, float *out, size_t n) {
+static void binary(enum binary_op op, const float *a, size_t a_step, const float *b, size_t b_step, float *out,
+                   size_t n) {
     switch (op) {
     case BINARY_ADD: BINARY_LOOPS(ADD);
     case BINARY_SUBTRACT: BINARY_LOOPS(SUBTRACT);
@@ -54,31 +56,30 @@ static void divide(float *values, float divisor, size_t n) {
 
 /* ------------------------------------------------------------------ the tap */
 
-enum { TAP_VECS = 4, TAP_CHANNELS = TAP_VECS * LANES };
+enum { TAP_VECS = 4 };
 
-/* One column of TAP_CHANNELS channels. in: [n_pixels, c] from the column's first channel on. */
-static void tap_column(const float *in, size_t n_pixels, size_t c, double *sums, vec *low, vec *high) {
+/* A column of n_vecs * LANES channels. in: [n_pixels, c] from the column's first channel on. n_vecs is a constant
+ * wherever this is expanded, so that the sums stay in registers. */
+static inline __attribute__((always_inline)) void
+tap_column(size_t n_vecs, const float *in, size_t n_pixels, size_t c, double *sums, vec *low, vec *high) {
     vec_double sum[2 * TAP_VECS];
-    vec low_0 = *low, high_0 = *high, low_1 = *low, high_1 = *high;
+    vec lows[2] = {*low, *low}, highs[2] = {*high, *high};
 #pragma GCC unroll 8
-    for (size_t j = 0; j < 2 * TAP_VECS; j++) sum[j] = VEC_DOUBLE_AT(sums + j * (LANES / 2));
+    for (size_t j = 0; j < 2 * n_vecs; j++) sum[j] = VEC_DOUBLE_AT(sums + j * (LANES / 2));
     for (size_t p = 0; p < n_pixels; p++, in += c) {
 #pragma GCC unroll 8
-        for (size_t j = 0; j < 2 * TAP_VECS; j++)
-            sum[j] += VEC_WIDEN(VEC_HALF_LOAD(in + j * (LANES / 2)));
+        for (size_t j = 0; j < 2 * n_vecs; j++) sum[j] += VEC_WIDEN(VEC_HALF_LOAD(in + j * (LANES / 2)));
 #pragma GCC unroll 4
-        for (size_t j = 0; j < TAP_VECS; j += 2) {
-            const vec even = VEC_LOAD(in + j * LANES), odd = VEC_LOAD(in + (j + 1) * LANES);
-            low_0 = VEC_MIN(low_0, even);
-            high_0 = VEC_MAX(high_0, even);
-            low_1 = VEC_MIN(low_1, odd);
-            high_1 = VEC_MAX(high_1, odd);
+        for (size_t j = 0; j < n_vecs; j++) {
+            const vec values = VEC_LOAD(in + j * LANES);
+            lows[j % 2] = VEC_MIN(lows[j % 2], values);
+            highs[j % 2] = VEC_MAX(highs[j % 2], values);
         }
     }
 #pragma GCC unroll 8
-    for (size_t j = 0; j < 2 * TAP_VECS; j++) VEC_DOUBLE_AT(sums + j * (LANES / 2)) = sum[j];
-    *low = VEC_MIN(low_0, low_1);
-    *high = VEC_MAX(high_0, high_1);
+    for (size_t j = 0; j < 2 * n_vecs; j++) VEC_DOUBLE_AT(sums + j * (LANES / 2)) = sum[j];
+    *low = VEC_MIN(lows[0], lows[1]);
+    *high = VEC_MAX(highs[0], highs[1]);
 }
 
 /* As tap_column, for what is left over: n_channels at a time, straight in memory. */
@@ -98,7 +99,9 @@ static void tap_rest(const float *in, size_t n_pixels, size_t c, size_t n_channe
 static void tap(const float *in, size_t n_pixels, size_t c, double *sums, float *range) {
     vec low = VEC_SPLAT(range[0]), high = VEC_SPLAT(range[1]);
     size_t i = 0;
-    for (; i + TAP_CHANNELS <= c; i += TAP_CHANNELS) tap_column(in + i, n_pixels, c, sums + i, &low, &high);
+    for (; i + TAP_VECS * LANES <= c; i += TAP_VECS * LANES)
+        tap_column(TAP_VECS, in + i, n_pixels, c, sums + i, &low, &high);
+    for (; i + LANES <= c; i += LANES) tap_column(1, in + i, n_pixels, c, sums + i, &low, &high);
     for (size_t lane = 0; lane < LANES; lane++) {
         range[0] = low[lane] < range[0] ? low[lane] : range[0];
         range[1] = high[lane] > range[1] ? high[lane] : range[1];
@@ -139,6 +142,22 @@ static void max_pool(const struct pool_shape *shape, const float *in, float *out
     }
 }
 
+/* out [c] = sum of n_h x n_w pixels, row after row; in: the first of them, in a picture in_w pixels wide. */
+static void sum_window(const float *in, size_t in_w, size_t c, size_t n_h, size_t n_w, float *out) {
+    size_t i = 0;
+    for (; i + LANES <= c; i += LANES) {
+        vec sum = {0};
+        for (size_t h = 0; h < n_h; h++)
+            for (size_t w = 0; w < n_w; w++) sum += VEC_LOAD(in + (h * in_w + w) * c + i);
+        VEC_AT(out + i) = sum;
+    }
+    for (; i < c; i++) {
+        out[i] = 0;
+        for (size_t h = 0; h < n_h; h++)
+            for (size_t w = 0; w < n_w; w++) out[i] += in[(h * in_w + w) * c + i];
+    }
+}
+
 static void avg_pool(const struct pool_shape *shape, const float *in, float *out) {
     const struct window *window = &shape->window;
     const size_t c = shape->c;
@@ -148,13 +167,8 @@ static void avg_pool(const struct pool_shape *shape, const float *in, float *out
         for (size_t ow = 0; ow < shape->out_w; ow++, out += c) {
             const size_t w_0 = window_begin(ow, window->stride_w, window->padding.left);
             const size_t w_1 = window_end(ow, window->stride_w, window->padding.left, window->kernel_w, shape->in_w);
-            memset(out, 0, c * sizeof *out);
-            for (size_t h = h_0; h < h_1; h++)
-                for (size_t w = w_0; w < w_1; w++) {
-                    const float *restrict pixel = in + (h * shape->in_w + w) * c;
-                    float *restrict sum = out;
-                    for (size_t i = 0; i < c; i++) sum[i] += pixel[i];
-                }
+            sum_window(in + (h_0 * shape->in_w + w_0) * c, shape->in_w, c, h_1 > h_0 ? h_1 - h_0 : 0,
+                       w_1 > w_0 ? w_1 - w_0 : 0, out);
             divide(out, h_1 > h_0 && w_1 > w_0 ? (float)((h_1 - h_0) * (w_1 - w_0)) : 1.0f, c);
         }
     }

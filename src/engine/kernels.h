@@ -45,7 +45,8 @@ struct kernels {
     void (*prelu)(const float *in, const float *alpha, float *out, size_t n);
 
     /* out[i] = a[i * a_step] op b[i * b_step], steps 0 or 1. out may be a or b where their step is 1. */
-    void (*binary)(enum binary_op op, const float *a, size_t a_step, const float *b, size_t b_step, float *out, size_t n);
+    void (*binary)(enum binary_op op, const float *a, size_t a_step, const float *b, size_t b_step, float *out,
+                   size_t n);
 
     /* values /= divisor. */
     void (*divide)(float *values, float divisor, size_t n);

@@ -36,7 +36,8 @@ multiply_rows(size_t n_rows, const float *in, size_t in_stride, const float *pan
         for (size_t v = 0; v < VECS; v++) VEC_AT(sums + r * DENSE_PANEL + v * LANES) += sum[r][v];
 }
 
-static void multiply_tile(size_t n_rows, const float *in, size_t in_stride, const float *panel, size_t n_k, float *sums) {
+static void multiply_tile(size_t n_rows, const float *in, size_t in_stride, const float *panel, size_t n_k,
+                          float *sums) {
     switch (n_rows) {
     case 1: multiply_rows(1, in, in_stride, panel, n_k, sums); break;
 #if TILE_ROWS >= 3
@@ -54,13 +55,15 @@ static void multiply_tile(size_t n_rows, const float *in, size_t in_stride, cons
 }
 
 /* All of k for at most BLOCK_ROWS rows and one panel. */
-static void multiply_panel(const float *in, size_t in_stride, size_t n_rows, const float *panel, size_t c_in, float *sums) {
+static void multiply_panel(const float *in, size_t in_stride, size_t n_rows, const float *panel, size_t c_in,
+                           float *sums) {
     memset(sums, 0, n_rows * DENSE_PANEL * sizeof *sums);
     for (size_t k = 0; k < c_in; k += BLOCK_K) {
         const size_t n_k = c_in - k < BLOCK_K ? c_in - k : BLOCK_K;
         for (size_t r = 0; r < n_rows; r += TILE_ROWS) {
             const size_t n_tile_rows = n_rows - r < TILE_ROWS ? n_rows - r : TILE_ROWS;
-            multiply_tile(n_tile_rows, in + r * in_stride + k, in_stride, panel + k * DENSE_PANEL, n_k, sums + r * DENSE_PANEL);
+            multiply_tile(n_tile_rows, in + r * in_stride + k, in_stride, panel + k * DENSE_PANEL, n_k,
+                          sums + r * DENSE_PANEL);
         }
     }
 }
@@ -99,7 +102,8 @@ static void convolve_pixel(const struct conv_shape *shape, const float *pixel, c
         }
 }
 
-void KERNEL(kernel_conv)(const struct conv_shape *shape, const float *in, const float *kernel, const float *bias, float *out) {
+void KERNEL(kernel_conv)(const struct conv_shape *shape, const float *in, const float *kernel, const float *bias,
+                         float *out) {
     const struct window *window = &shape->window;
     const size_t kernel_stride = shape->in_c / shape->groups * shape->out_c;
     for (size_t oh = 0; oh < shape->out_h; oh++)

@@ -63,6 +63,7 @@ typedef vec_double vec_double_unaligned __attribute__((aligned(8), may_alias));
  * the compiler can't see and would otherwise give up vectorising for. */
 #if defined(__clang__)
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#pragma clang diagnostic ignored "-Wpass-failed" /* sanitizers keep it from vectorising, which is no fault */
 #else
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
@@ -72,6 +73,7 @@ void KERNEL(kernel_activate)(const struct activation *activation, const float *i
 void KERNEL(kernel_softmax)(const float *in, float *out, size_t n_rows, size_t c);
 void KERNEL(kernel_dense)(const struct dense_shape *shape, const float *in, size_t in_stride, size_t n_rows,
                           const float *panels, const float *bias, float *out, size_t out_stride);
-void KERNEL(kernel_conv)(const struct conv_shape *shape, const float *in, const float *kernel, const float *bias, float *out);
+void KERNEL(kernel_conv)(const struct conv_shape *shape, const float *in, const float *kernel, const float *bias,
+                         float *out);
 
 #endif

@@ -37,7 +37,8 @@ static struct position position_of(size_t place, size_t factor, size_t size) {
     return position;
 }
 
-static void upsample_bilinear(const struct node *node, size_t in_h, size_t in_w, size_t c, const float *in, float *out) {
+static void upsample_bilinear(const struct node *node, size_t in_h, size_t in_w, size_t c, const float *in,
+                              float *out) {
     for (size_t h = 0; h < in_h * node->factor_h; h++) {
         const struct position y = position_of(h, node->factor_h, in_h);
         const float *row_1 = in + y.first * in_w * c, *row_2 = in + y.second * in_w * c;

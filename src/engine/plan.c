@@ -40,14 +40,16 @@ static filtags_status find_taps(struct planner *planner, const size_t *layers, s
     struct plan *plan = planner->plan;
     for (size_t i = 0; i < n_layers; i++) {
         if (layers[i] >= planner->graph->n_layers)
-            return error_set(FILTAGS_ERROR_DATA, "layer %zu was asked for; the model has %zu", layers[i], planner->graph->n_layers);
+            return error_set(FILTAGS_ERROR_DATA, "layer %zu was asked for; the model has %zu", layers[i],
+                             planner->graph->n_layers);
         const struct layer_record *layer = &planner->graph->layers[layers[i]];
         const struct node *node = node_at(planner, layer->output_node);
         if (node->shape.n_dims != 3)
             return error_set(FILTAGS_ERROR_DATA, "layer '%s' has no feature maps: three dimensions expected, got %zu",
                              layer->info.name, node->shape.n_dims);
         struct plan_tap *tap = &plan->taps[i];
-        *tap = (struct plan_tap){.layer = layers[i], .node = layer->output_node, .same_as = planner->tap_of[layer->output_node]};
+        *tap = (struct plan_tap){
+            .layer = layers[i], .node = layer->output_node, .same_as = planner->tap_of[layer->output_node]};
         map_size(node, &tap->n_pixels, &tap->n_filters);
         tap->first_filter = plan->n_filters;
         plan->n_filters += tap->n_filters;
@@ -72,7 +74,8 @@ static void fold_padding(struct planner *planner) {
     size_t *n_readers = planner->last_read; /* not in use yet */
     memset(n_readers, 0, graph->n_nodes * sizeof *n_readers);
     for (size_t i = 0; i < graph->n_nodes; i++)
-        for (size_t k = 0; planner->plan->is_needed[i] && k < graph->nodes[i].n_inputs; k++) n_readers[graph->nodes[i].inputs[k]]++;
+        for (size_t k = 0; planner->plan->is_needed[i] && k < graph->nodes[i].n_inputs; k++)
+            n_readers[graph->nodes[i].inputs[k]]++;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         if (!planner->plan->is_needed[i] || graph->nodes[i].op != OP_CONV) continue;
         const int pad = graph->nodes[i].inputs[0];
@@ -135,7 +138,8 @@ static void add_step(struct planner *planner, int index, bool is_behind_root) {
     const struct node *node = node_at(planner, index);
     struct plan_group *group = &plan->groups[plan->n_groups - 1];
     struct plan_step *step = &plan->steps[plan->n_steps];
-    *step = (struct plan_step){.node = index, .tap = planner->tap_of[index], .window = node->window, .input = PLAN_NOTHING};
+    *step = (struct plan_step){
+        .node = index, .tap = planner->tap_of[index], .window = node->window, .input = PLAN_NOTHING};
     step->is_pointwise = is_behind_root || is_pointwise(planner, node);
     if (node->op == OP_CONV) {
         step->input = input_of(planner, node, 0);
@@ -220,7 +224,8 @@ static int reusable_storage(const struct planner *planner, size_t s) {
 
 static int new_storage(struct plan *plan, const struct node *node, size_t group) {
     struct plan_storage *storage = &plan->storages[plan->n_storages];
-    *storage = (struct plan_storage){.n_floats = (shape_count(&node->shape) + 15) / 16 * 16, .first_group = group, .last_group = group};
+    *storage = (struct plan_storage){
+        .n_floats = (shape_count(&node->shape) + 15) / 16 * 16, .first_group = group, .last_group = group};
     return (int)plan->n_storages++;
 }
 
@@ -256,7 +261,8 @@ static size_t free_offset(const struct plan *plan, const bool *is_placed, const 
         has_moved = false;
         for (size_t i = 0; i < plan->n_storages; i++) {
             const struct plan_storage *other = &plan->storages[i];
-            if (!is_placed[i] || other->last_group < wanted->first_group || other->first_group > wanted->last_group) continue;
+            if (!is_placed[i] || other->last_group < wanted->first_group || other->first_group > wanted->last_group)
+                continue;
             if (offset >= other->offset + other->n_floats || offset + wanted->n_floats <= other->offset) continue;
             offset = other->offset + other->n_floats;
             has_moved = true;
@@ -272,12 +278,14 @@ static filtags_status place_storages(struct plan *plan) {
     for (size_t n_placed = 1; n_placed < plan->n_storages; n_placed++) {
         size_t largest = PLAN_INPUT_STORAGE;
         for (size_t i = 1; i < plan->n_storages; i++)
-            if (!is_placed[i] && (largest == PLAN_INPUT_STORAGE || plan->storages[i].n_floats > plan->storages[largest].n_floats))
+            if (!is_placed[i] &&
+                (largest == PLAN_INPUT_STORAGE || plan->storages[i].n_floats > plan->storages[largest].n_floats))
                 largest = i;
         struct plan_storage *storage = &plan->storages[largest];
         storage->offset = free_offset(plan, is_placed, storage);
         is_placed[largest] = true;
-        if (storage->offset + storage->n_floats > plan->arena_floats) plan->arena_floats = storage->offset + storage->n_floats;
+        if (storage->offset + storage->n_floats > plan->arena_floats)
+            plan->arena_floats = storage->offset + storage->n_floats;
     }
     free(is_placed);
     return FILTAGS_OK;
@@ -301,7 +309,8 @@ static filtags_status allocate(struct planner *planner, size_t n_layers) {
     plan->storage_of = memory_new(n, sizeof *plan->storage_of);
     plan->storages = memory_new(n + 1, sizeof *plan->storages);
     if (!planner->tap_of || !planner->is_folded || !planner->step_of || !planner->group_of || !planner->last_read ||
-        !planner->storage_last_read || !plan->taps || !plan->is_needed || !plan->steps || !plan->groups || !plan->storage_of || !plan->storages)
+        !planner->storage_last_read || !plan->taps || !plan->is_needed || !plan->steps || !plan->groups ||
+        !plan->storage_of || !plan->storages)
         return FILTAGS_ERROR_MEMORY;
     for (size_t i = 0; i < n; i++) {
         planner->tap_of[i] = plan->storage_of[i] = PLAN_NOTHING;
@@ -310,7 +319,8 @@ static filtags_status allocate(struct planner *planner, size_t n_layers) {
     return FILTAGS_OK;
 }
 
-filtags_status plan_create(const struct graph *graph, const size_t *layers, size_t n_layers, bool wants_output, struct plan *plan) {
+filtags_status plan_create(const struct graph *graph, const size_t *layers, size_t n_layers, bool wants_output,
+                           struct plan *plan) {
     struct plan made = {.graph = graph};
     struct planner planner = {.graph = graph, .plan = &made, .wants_output = wants_output};
     filtags_status status = allocate(&planner, n_layers);

@@ -31,14 +31,14 @@ void prepare_conv_shape(const struct graph *graph, const struct plan_step *step,
     shape_as_map(&node->shape, &shape->out_h, &shape->out_w, &shape->out_c);
 }
 
-static filtags_status prepare_conv(const struct graph *graph, const struct plan_step *step, struct conv_library *library,
-                                   struct prepared *prepared) {
+static filtags_status prepare_conv(const struct graph *graph, const struct plan_step *step,
+                                   struct conv_library *library, struct prepared *prepared) {
     const struct node *node = &graph->nodes[step->node];
     if (library) {
         struct conv_shape shape;
         prepare_conv_shape(graph, step, &shape);
-        filtags_status status = conv_create(library, &shape, weight_values(graph, node->kernel), weight_values(graph, node->bias),
-                                            &prepared->conv);
+        filtags_status status = conv_create(library, &shape, weight_values(graph, node->kernel),
+                                            weight_values(graph, node->bias), &prepared->conv);
         if (status != FILTAGS_OK || prepared->conv) return status;
     }
     filtags_status status = copy_weight(graph, node->kernel, &prepared->kernel);
@@ -63,7 +63,8 @@ static filtags_status prepare_dense(const struct graph *graph, const struct node
     return copy_weight(graph, node->bias, &prepared->bias);
 }
 
-static filtags_status prepare_scale_shift(const struct graph *graph, const struct node *node, struct prepared *prepared) {
+static filtags_status prepare_scale_shift(const struct graph *graph, const struct node *node,
+                                          struct prepared *prepared) {
     const float *gamma = weight_values(graph, node->gamma), *beta = weight_values(graph, node->beta);
     const float *mean = weight_values(graph, node->mean), *variance = weight_values(graph, node->variance);
     const size_t c = node->shape.dim[node->shape.n_dims - 1];
@@ -88,7 +89,8 @@ filtags_status prepare_step(const struct graph *graph, const struct plan_step *s
     const struct node *node = &graph->nodes[step->node];
     filtags_status status = FILTAGS_OK;
     if ((node->op == OP_CONV || node->op == OP_DENSE || node->op == OP_PRELU) && !weight_values(graph, node->kernel))
-        return error_set(FILTAGS_ERROR_INTERNAL, "layer '%s': its weights were not read", graph->layers[node->layer].info.name);
+        return error_set(FILTAGS_ERROR_INTERNAL, "layer '%s': its weights were not read",
+                         graph->layers[node->layer].info.name);
     switch (node->op) {
     case OP_CONV: return prepare_conv(graph, step, library, prepared);
     case OP_DENSE:

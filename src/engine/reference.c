@@ -1,5 +1,5 @@
-/* reference.c - the naive engine: every operator in plain loops, sums in double, every output kept. It shares nothing with
- * the fast engine but the graph and the copied weights, and is what the tests hold the fast one against. */
+/* reference.c - the naive engine: every operator in plain loops, sums in double, every output kept. It shares nothing
+ * with the fast engine but the graph and the copied weights, and is what the tests hold the fast one against. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,7 +20,9 @@ static struct map map_of(const struct node *node, float *values) {
     return map;
 }
 
-static float *at(const struct map *map, size_t h, size_t w, size_t c) { return &map->values[(h * map->w + w) * map->c + c]; }
+static float *at(const struct map *map, size_t h, size_t w, size_t c) {
+    return &map->values[(h * map->w + w) * map->c + c];
+}
 
 /* ------------------------------------------------------------------ operators */
 
@@ -30,7 +32,8 @@ static size_t input_place(size_t out, size_t stride, size_t in_window, size_t di
     return place < padding || place - padding >= size ? SIZE_MAX : place - padding;
 }
 
-static void convolve(const struct node *node, const struct prepared *weights, const struct map *in, const struct map *out) {
+static void convolve(const struct node *node, const struct prepared *weights, const struct map *in,
+                     const struct map *out) {
     const struct window *window = &node->window;
     const size_t group_in = in->c / node->groups, group_out = out->c / node->groups;
     for (size_t oh = 0; oh < out->h; oh++)
@@ -39,8 +42,10 @@ static void convolve(const struct node *node, const struct prepared *weights, co
                 double sum = weights->bias ? (double)weights->bias[o] : 0;
                 for (size_t kh = 0; kh < window->kernel_h; kh++)
                     for (size_t kw = 0; kw < window->kernel_w; kw++) {
-                        const size_t h = input_place(oh, window->stride_h, kh, window->dilation_h, window->padding.top, in->h);
-                        const size_t w = input_place(ow, window->stride_w, kw, window->dilation_w, window->padding.left, in->w);
+                        const size_t h = input_place(oh, window->stride_h, kh, window->dilation_h, window->padding.top,
+                                                     in->h);
+                        const size_t w = input_place(ow, window->stride_w, kw, window->dilation_w, window->padding.left,
+                                                     in->w);
                         if (h == SIZE_MAX || w == SIZE_MAX) continue;
                         for (size_t i = 0; i < group_in; i++) {
                             const size_t k = ((kh * window->kernel_w + kw) * group_in + i) * out->c + o;
@@ -55,7 +60,8 @@ static void multiply_matrix(const struct prepared *weights, const struct map *in
     for (size_t row = 0; row < in->h * in->w; row++)
         for (size_t o = 0; o < out->c; o++) {
             double sum = weights->bias ? (double)weights->bias[o] : 0;
-            for (size_t i = 0; i < in->c; i++) sum += (double)in->values[row * in->c + i] * (double)weights->kernel[i * out->c + o];
+            for (size_t i = 0; i < in->c; i++)
+                sum += (double)in->values[row * in->c + i] * (double)weights->kernel[i * out->c + o];
             out->values[row * out->c + o] = (float)sum;
         }
 }
@@ -120,8 +126,10 @@ static void upsample(const struct node *node, const struct map *in, const struct
     for (size_t h = 0; h < out->h; h++)
         for (size_t w = 0; w < out->w; w++)
             for (size_t c = 0; c < out->c; c++) {
-                const double y = ((double)h + 0.5) / (double)node->factor_h - 0.5, x = ((double)w + 0.5) / (double)node->factor_w - 0.5;
-                *at(out, h, w, c) = node->is_bilinear ? (float)between(in, y, x, c) : *at(in, h / node->factor_h, w / node->factor_w, c);
+                const double y = ((double)h + 0.5) / (double)node->factor_h - 0.5,
+                             x = ((double)w + 0.5) / (double)node->factor_w - 0.5;
+                const float nearest = *at(in, h / node->factor_h, w / node->factor_w, c);
+                *at(out, h, w, c) = node->is_bilinear ? (float)between(in, y, x, c) : nearest;
             }
 }
 
@@ -195,13 +203,15 @@ static void combine_inputs(const struct graph *graph, const struct node *node, f
     for (size_t i = 0; i < n; i++) {
         double result = broadcast_value(&graph->nodes[node->inputs[0]].shape, values[node->inputs[0]], &node->shape, i);
         for (size_t k = 1; k < node->n_inputs; k++)
-            result = combine(node->op, result,
-                             broadcast_value(&graph->nodes[node->inputs[k]].shape, values[node->inputs[k]], &node->shape, i));
+            result = combine(
+                node->op, result,
+                broadcast_value(&graph->nodes[node->inputs[k]].shape, values[node->inputs[k]], &node->shape, i));
         out[i] = (float)(node->op == OP_AVERAGE ? result / (double)node->n_inputs : result);
     }
 }
 
-static void concatenate(const struct graph *graph, const struct node *node, float *const *values, const struct map *out) {
+static void concatenate(const struct graph *graph, const struct node *node, float *const *values,
+                        const struct map *out) {
     size_t first_channel = 0;
     for (size_t k = 0; k < node->n_inputs; k++) {
         const struct map in = map_of(&graph->nodes[node->inputs[k]], values[node->inputs[k]]);
@@ -213,7 +223,8 @@ static void concatenate(const struct graph *graph, const struct node *node, floa
 
 /* ------------------------------------------------------------------ one node */
 
-static void compute_elements(const struct node *node, const struct prepared *weights, const struct map *in, const struct map *out) {
+static void compute_elements(const struct node *node, const struct prepared *weights, const struct map *in,
+                             const struct map *out) {
     const size_t n = in->h * in->w * in->c;
     for (size_t i = 0; i < n; i++) {
         const double x = (double)in->values[i];
@@ -227,7 +238,8 @@ static void compute_elements(const struct node *node, const struct prepared *wei
     }
 }
 
-static void compute(const struct graph *graph, const struct node *node, const struct prepared *weights, float *const *values, float *result) {
+static void compute(const struct graph *graph, const struct node *node, const struct prepared *weights,
+                    float *const *values, float *result) {
     const struct map out = map_of(node, result);
     const struct map in = map_of(&graph->nodes[node->inputs[0]], values[node->inputs[0]]);
     switch (node->op) {
@@ -287,7 +299,8 @@ filtags_status reference_run(struct filtags_worker *worker, size_t image, float 
     }
     for (size_t t = 0; t < engine->plan.n_taps; t++) measure(worker, t, image, values[engine->plan.taps[t].node]);
     if (output)
-        memcpy(output, values[graph->output_node], shape_count(&graph->nodes[graph->output_node].shape) * sizeof *output);
+        memcpy(output, values[graph->output_node],
+               shape_count(&graph->nodes[graph->output_node].shape) * sizeof *output);
     status = FILTAGS_OK;
 fail:
     for (size_t i = 0; i < graph->n_nodes; i++) free(values[i]);

@@ -9,7 +9,8 @@ void tap_start(double *sums, size_t n_filters, float range[2]) {
     range[1] = -INFINITY;
 }
 
-bool tap_finish(const double *sums, size_t n_filters, size_t n_pixels, const float range[2], filtags_activation *activations) {
+bool tap_finish(const double *sums, size_t n_filters, size_t n_pixels, const float range[2],
+                filtags_activation *activations) {
     const double low = (double)range[0], size = (double)range[1] - low;
     bool is_finite = true;
     for (size_t i = 0; i < n_filters; i++) is_finite = is_finite && isfinite(sums[i]);

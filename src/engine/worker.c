@@ -53,7 +53,8 @@ void filtags_worker_destroy(filtags_worker *worker) {
 static filtags_status run_groups(struct filtags_worker *worker) {
     const struct plan *plan = &worker->engine->plan;
     filtags_status status = FILTAGS_OK;
-    for (size_t g = 0; g < plan->n_groups && status == FILTAGS_OK; g++) status = execute_group(worker, &plan->groups[g]);
+    for (size_t g = 0; g < plan->n_groups && status == FILTAGS_OK; g++)
+        status = execute_group(worker, &plan->groups[g]);
     return status;
 }
 
@@ -68,15 +69,17 @@ static filtags_status run_images(struct filtags_worker *worker, float *outputs, 
     }
     filtags_status status = run_groups(worker);
     for (size_t i = 0; i < worker->n_images && status == FILTAGS_OK && outputs; i++)
-        memcpy(outputs + i * n_outputs, execute_output(worker, engine->graph->output_node, i), n_outputs * sizeof *outputs);
+        memcpy(outputs + i * n_outputs, execute_output(worker, engine->graph->output_node, i),
+               n_outputs * sizeof *outputs);
     return status;
 }
 
-static filtags_status check_call(const struct filtags_worker *worker, size_t n_images, const filtags_activation *activations,
-                                 const float *outputs) {
+static filtags_status check_call(const struct filtags_worker *worker, size_t n_images,
+                                 const filtags_activation *activations, const float *outputs) {
     const struct filtags_engine *engine = worker->engine;
     if (n_images > engine->max_batch)
-        return error_set(FILTAGS_ERROR_USAGE, "at most %zu pictures in one run expected, got %zu", engine->max_batch, n_images);
+        return error_set(FILTAGS_ERROR_USAGE, "at most %zu pictures in one run expected, got %zu", engine->max_batch,
+                         n_images);
     if (engine->plan.n_taps && !activations)
         return error_set(FILTAGS_ERROR_USAGE, "layers are tapped, but there is no room for their activations");
     if (engine->wants_output != (outputs != NULL))
@@ -93,8 +96,8 @@ static int bad_layer(const struct filtags_worker *worker, size_t image, const fl
     return -1;
 }
 
-filtags_status filtags_worker_run(filtags_worker *worker, const float *images, size_t n_images, filtags_activation *activations,
-                                  float *outputs, int *bad_layers) {
+filtags_status filtags_worker_run(filtags_worker *worker, const float *images, size_t n_images,
+                                  filtags_activation *activations, float *outputs, int *bad_layers) {
     const struct filtags_engine *engine = worker->engine;
     const size_t n_outputs = shape_count(&engine->graph->nodes[engine->graph->output_node].shape);
     filtags_status status = check_call(worker, n_images, activations, outputs);
@@ -113,6 +116,7 @@ filtags_status filtags_worker_run(filtags_worker *worker, const float *images, s
     conv_release_threads(n_threads);
     fesetenv(&environment);
 
-    for (size_t i = 0; i < n_images && status == FILTAGS_OK; i++) bad_layers[i] = bad_layer(worker, i, outputs, n_outputs);
+    for (size_t i = 0; i < n_images && status == FILTAGS_OK; i++)
+        bad_layers[i] = bad_layer(worker, i, outputs, n_outputs);
     return status;
 }

@@ -1,5 +1,5 @@
-/* Both engines against Keras: every model in tests/parity/layers, on the pictures for which goldens.h5 has Keras's output.
- * And all instruction sets against one another. */
+/* Both engines against Keras: every model in tests/parity/layers, on the pictures for which goldens.h5 has Keras's
+ * output. And all instruction sets against one another. */
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ static filtags_model *load_model(const char *group) {
     static const char *const endings[] = {"keras", "h5"};
     filtags_model *model = NULL;
     for (size_t i = 0; i < 2 && !model; i++) {
-        char name[256];
+        char name[300];
         snprintf(name, sizeof name, "%s.%s", group, endings[i]);
         if (access(layers_path(name), R_OK)) continue;
         if (filtags_model_load(layers_path(name), 0, 0, &model) != FILTAGS_OK) fail_msg("%s", filtags_error_message());
@@ -39,8 +39,8 @@ static float *read_values(struct hdf5_file *file, const struct hdf5_dataset *dat
 }
 
 /* One golden by one engine. Returns the largest error, relative to the largest output. */
-static double golden_error(const char *group, const float *images, size_t n_images, size_t n_inputs, const float *expected,
-                           size_t n_expected, bool is_reference) {
+static double golden_error(const char *group, const float *images, size_t n_images, size_t n_inputs,
+                           const float *expected, size_t n_expected, bool is_reference) {
     filtags_model *model = load_model(group);
     const struct graph *graph = model_graph(model);
     const size_t n_outputs = shape_count(&graph->nodes[graph->output_node].shape);
@@ -51,7 +51,8 @@ static double golden_error(const char *group, const float *images, size_t n_imag
     filtags_worker *worker = NULL;
     float *outputs = calloc(n_expected, sizeof *outputs);
     int bad_layers[8];
-    if (filtags_engine_create(model, &options, &engine) != FILTAGS_OK) fail_msg("%s: %s", group, filtags_error_message());
+    if (filtags_engine_create(model, &options, &engine) != FILTAGS_OK)
+        fail_msg("%s: %s", group, filtags_error_message());
     assert_int_equal(filtags_worker_create(engine, &worker), FILTAGS_OK);
     assert_int_equal(filtags_worker_run(worker, images, n_images, NULL, outputs, bad_layers), FILTAGS_OK);
     double error = 0, largest = 1e-30;
@@ -85,12 +86,14 @@ static void keras_goldens(void **state) {
         size_t n_inputs, n_expected;
         const size_t n_images = table.datasets[i].dim[0];
         assert_in_range(n_images, 1, 8);
-        float *images = read_values(file, &table.datasets[i], &n_inputs), *expected = read_values(file, output, &n_expected);
+        float *images = read_values(file, &table.datasets[i], &n_inputs),
+              *expected = read_values(file, output, &n_expected);
         for (int is_reference = 0; is_reference < 2; is_reference++) {
             const double error = golden_error(group, images, n_images, n_inputs, expected, n_expected, is_reference);
             if (error <= TOLERANCE) continue;
             n_bad++;
-            print_error("%s, %s engine: differs from Keras by %g of the largest output\n", group, is_reference ? "naive" : "fast", error);
+            print_error("%s, %s engine: differs from Keras by %g of the largest output\n", group,
+                        is_reference ? "naive" : "fast", error);
         }
         n_goldens++;
         free(images);
@@ -119,8 +122,8 @@ static void mixed_network(struct network *network) {
     add_plain(network, OP_SOFTMAX, shape_1(50), &node, 1);
 }
 
-/* Run the network on one instruction set and write the result to a pipe: one process can use only one. Exit status 0: done,
- * 3: the processor lacks it. */
+/* Run the network on one instruction set and write the result to a pipe: one process can use only one. Exit status
+ * 0: done, 3: the processor lacks it. */
 static void run_child(filtags_isa isa, int pipe_end) {
     struct network network;
     size_t layers[MAX_NODES];
@@ -161,7 +164,8 @@ static void instruction_sets(void **state) {
     struct network network;
     mixed_network(&network);
     float *images = random_values(&network.random, 2 * 33 * 29 * 3, 1, 0);
-    struct result naive = network_result(&network, images, 2, 2, (filtags_engine_options){.wants_output = true, .is_reference = true});
+    struct result naive = network_result(&network, images, 2, 2,
+                                         (filtags_engine_options){.wants_output = true, .is_reference = true});
     for (filtags_isa isa = FILTAGS_ISA_PORTABLE; isa <= FILTAGS_ISA_AVX512; isa++) {
         int ends[2], exit_status;
         assert_int_equal(pipe(ends), 0);
@@ -181,7 +185,8 @@ static void instruction_sets(void **state) {
             print_message("instruction set %d: not on this processor\n", (int)isa);
         } else {
             assert_int_equal(WEXITSTATUS(exit_status), 0);
-            assert_int_equal(n_read, 2 * naive.n_filters * sizeof *result.activations + 2 * naive.n_outputs * sizeof *result.outputs);
+            assert_int_equal(n_read, 2 * naive.n_filters * sizeof *result.activations +
+                                         2 * naive.n_outputs * sizeof *result.outputs);
             const double difference = result_difference(&result, &naive);
             if (!(difference < TOLERANCE)) fail_msg("instruction set %d: differs by %g", (int)isa, difference);
         }
