@@ -36,7 +36,13 @@ static void print_bash_command(FILE *to, const filtags_command *command) {
     print_bash_pattern(to, command);
     fputs(")\n        words='--help", to);
     for (size_t i = 0; (option = filtags_command_option(command, i)); i++) fprintf(to, " --%s", option->name);
-    fputs("'\n        case \"$prev\" in\n", to);
+    fputs("'\n", to);
+    if (*command->argument_choices) {
+        fputs("        [ \"${cur#-}\" != \"$cur\" ] || words='", to);
+        print_words(to, command->argument_choices, '|');
+        fputs("'\n", to);
+    }
+    fputs("        case \"$prev\" in\n", to);
     for (size_t i = 0; (option = filtags_command_option(command, i)); i++) {
         if (!*option->placeholder) continue;
         fprintf(to, "        --%s", option->name);
@@ -107,7 +113,13 @@ static void print_zsh_command(FILE *to, const filtags_command *command) {
     print_bash_pattern(to, command);
     fputs(")\n        _arguments \\\n", to);
     for (size_t i = 0; (option = filtags_command_option(command, i)); i++) print_zsh_option(to, option);
-    if (*command->argument) fprintf(to, "            '1:%s:_files' \\\n", command->argument);
+    if (strstr(command->argument, "FILE")) {
+        fprintf(to, "            '1:%s:_files' \\\n", command->argument);
+    } else if (*command->argument) {
+        fprintf(to, "            '*:%s:(", command->argument);
+        print_words(to, command->argument_choices, '|');
+        fputs(")' \\\n", to);
+    }
     fputs("            '--help[Print help]' ;;\n", to);
 }
 
@@ -137,6 +149,11 @@ static void print_fish_command(FILE *to, const filtags_command *command) {
     fprintf(to, "complete -c filtags -n __fish_use_subcommand -f -a %s -d '", command->name);
     print_quoted(to, command->summary);
     fputs("'\n", to);
+    if (*command->argument_choices) {
+        fprintf(to, "complete -c filtags -n '__fish_seen_subcommand_from %s' -a '", command->name);
+        print_words(to, command->argument_choices, '|');
+        fputs("'\n", to);
+    }
     for (size_t i = 0; (option = filtags_command_option(command, i)); i++) {
         fprintf(to, "complete -c filtags -n '__fish_seen_subcommand_from %s%s%s' -l %s", command->name,
                 *command->aliases ? " " : "", command->aliases, option->name);

@@ -54,17 +54,28 @@ static void format_duration(char *to, size_t size_bytes, double sec) {
     else snprintf(to, size_bytes, "%lu:%02lu", minutes, seconds);
 }
 
+/* "12/600  3.4 pictures/s" or "12/600 MB  3.4 MB/s". Returns the length of the part before the two blanks. */
+static size_t format_numbers(char *to, size_t size_bytes, const filtags_progress *progress, double rate) {
+    bool is_bytes = !strcmp(progress->unit, "bytes");
+    int n = is_bytes ? snprintf(to, size_bytes, "%.1f/%.1f MB", (double)progress->n_done / 1e6,
+                                (double)progress->n_total / 1e6)
+                     : snprintf(to, size_bytes, "%llu/%llu", (unsigned long long)progress->n_done,
+                                (unsigned long long)progress->n_total);
+    if (is_bytes) snprintf(to + n, size_bytes - (size_t)n, "  %.1f MB/s", rate / 1e6);
+    else snprintf(to + n, size_bytes - (size_t)n, "  %.1f pictures/s", rate);
+    return (size_t)n;
+}
+
 static void draw_bar(const filtags_progress *progress) {
     char bar[MAX_BAR_CELLS + 1], left[32] = "?", numbers[LINE_BYTES];
-    double rate = progress->elapsed_sec > 0 ? (double)progress->n_done / progress->elapsed_sec : 0;
+    double n_done = (double)(progress->n_done - progress->n_before); /* in this run */
+    double rate = progress->elapsed_sec > 0 ? n_done / progress->elapsed_sec : 0;
     if (rate > 0) format_duration(left, sizeof left, (double)(progress->n_total - progress->n_done) / rate);
-    int n = snprintf(numbers, sizeof numbers, "%llu/%llu  %.1f pictures/s  %s left",
-                     (unsigned long long)progress->n_done,
-                     (unsigned long long)progress->n_total, rate, left);
-    size_t columns = count_columns(), used = strlen(progress->what) + (size_t)n + 7;
+    size_t n_short = format_numbers(numbers, sizeof numbers, progress, rate), n = strlen(numbers);
+    snprintf(numbers + n, sizeof numbers - n, "  %s left", left);
+    size_t columns = count_columns(), used = strlen(progress->what) + strlen(numbers) + 7;
     if (columns < MIN_COLUMNS || used + 4 > columns) { /* too narrow for a bar */
-        fprintf(stderr, "\r%llu/%llu\033[K", (unsigned long long)progress->n_done,
-                (unsigned long long)progress->n_total);
+        fprintf(stderr, "\r%.*s\033[K", (int)n_short, numbers);
         return;
     }
     size_t n_cells = columns - used < MAX_BAR_CELLS ? columns - used : MAX_BAR_CELLS;

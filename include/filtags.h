@@ -79,10 +79,12 @@ typedef enum filtags_log_level {
 } filtags_log_level;
 
 typedef struct filtags_progress {
-    const char *what;        /* "activations", "evaluate", ... */
-    uint64_t n_done;         /* pictures done, [0, n_total] */
+    const char *what;        /* "activations", "evaluate", "fetch" (a download) */
+    const char *unit;        /* what is counted: "pictures" or "bytes" */
+    uint64_t n_done;         /* done, [0, n_total] */
     uint64_t n_total;
-    double elapsed_sec;      /* since the first picture was started */
+    uint64_t n_before;       /* of n_done, those that were done before this run: a resumed download */
+    double elapsed_sec;      /* since the first of this run was started: (n_done - n_before) in that time */
 } filtags_progress;
 
 /* What the caller wants to be told. Zero-initialise, set what you need; every member may be NULL.
@@ -104,6 +106,7 @@ typedef struct filtags_command {
     const char *summary;  /* one line */
     const char *details;  /* paragraphs separated by a blank line */
     const char *argument; /* placeholder of the positional argument, "" where there is none */
+    const char *argument_choices; /* words that the argument may be, separated by '|' (it may be others); "" for none */
 } filtags_command;
 
 /* An option of one or more commands. Names are compared without regard to case, '_' being the same as
@@ -147,7 +150,7 @@ filtags_options_create(const char *command, filtags_options **options);
 FILTAGS_API FILTAGS_MUST_USE filtags_status
 filtags_options_set(filtags_options *options, const char *name, const char *value);
 
-/* Append a positional argument. USAGE: the command takes none, or no more. */
+/* Append a positional argument. USAGE: the command takes none, or no more, or not this one. */
 FILTAGS_API FILTAGS_MUST_USE filtags_status
 filtags_options_add_argument(filtags_options *options, const char *value);
 
@@ -250,6 +253,36 @@ typedef struct filtags_layer {
  * class), DATA (a size that does not fit), MEMORY. */
 FILTAGS_API FILTAGS_MUST_USE filtags_status
 filtags_model_load(const char *path, size_t height, size_t width, filtags_model **model);
+
+/* A network of keras.applications, known by its name. */
+typedef struct filtags_network {
+    const char *name;              /* "ResNet50" */
+    size_t height, width;          /* of the input, which has three channels (RGB) */
+    filtags_preprocess preprocess; /* what its ImageNet weights were trained with */
+    size_t n_classes;              /* outputs with those weights: 1,000 */
+    const char *weights_url;       /* folder, with a '/' at its end, from which Keras downloads them */
+    const char *weights_file;      /* name of the file there, and in Keras's cache */
+    const char *weights_md5;       /* the file's MD5 as Keras checks it, 32 hexadecimal digits */
+} filtags_network;
+
+/* Return the table of the networks; *n_networks gets its length. Static. */
+FILTAGS_API const filtags_network *filtags_networks(size_t *n_networks);
+
+/* Find a network by its name, without regard to case. NULL: none. The pointer is static. */
+FILTAGS_API const filtags_network *filtags_network_find(const char *name);
+
+/* Create a model of one of these networks.
+ *
+ * weights_path: the file that its weights are read from, when an engine needs them: the published .h5, .weights.h5
+ * of Keras 3, or a whole model of the same network (.h5 or .keras). Weights are assigned as Keras does, by position,
+ * whatever the layers are called in the file. NULL: the architecture alone, with which no engine can be created.
+ * n_classes: outputs of the last layer; 0: as many as the file has (1,000 without a file).
+ *
+ * USAGE: no such network (the message lists them). IO, FORMAT, UNSUPPORTED (a type of number in the file), DATA: the
+ * file's layers don't fit (the message names layer, expected and found), MEMORY. */
+FILTAGS_API FILTAGS_MUST_USE filtags_status filtags_model_create_network(const char *network, size_t n_classes,
+                                                                         const char *weights_path,
+                                                                         filtags_model **model);
 
 /* Write the input's size: [height, width, channels]. */
 FILTAGS_API void filtags_model_input_shape(const filtags_model *model, size_t shape[3]);

@@ -5,33 +5,34 @@
 
 #include "base/error.h"
 
-filtags_status hash_file(const char *path, char hex[HASH_HEX_BYTES]) {
+static filtags_status hash_stream(FILE *file, const char *path, EVP_MD_CTX *context, const char *name,
+                                  char hex[HASH_HEX_BYTES]) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned char block[65536];
     unsigned n_digest = 0;
     size_t n;
-    filtags_status status = FILTAGS_OK;
+    while ((n = fread(block, 1, sizeof block, file)) > 0) {
+        if (!EVP_DigestUpdate(context, block, n))
+            return error_set(FILTAGS_ERROR_INTERNAL, "%s: %s failed", path, name);
+    }
+    if (ferror(file)) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", path);
+    if (!EVP_DigestFinal_ex(context, digest, &n_digest) || 2 * n_digest >= HASH_HEX_BYTES)
+        return error_set(FILTAGS_ERROR_INTERNAL, "%s: %s failed", path, name);
+    for (unsigned i = 0; i < n_digest; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return FILTAGS_OK;
+}
+
+filtags_status hash_file(enum hash_algorithm algorithm, const char *path, char hex[HASH_HEX_BYTES]) {
+    const char *name = algorithm == HASH_MD5 ? "MD5" : "SHA-256";
+    filtags_status status;
     FILE *file = fopen(path, "rbe");
     if (!file) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be opened", path);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    if (!context || !EVP_DigestInit_ex(context, EVP_sha256(), NULL)) {
-        status = error_set(FILTAGS_ERROR_INTERNAL, "%s: SHA-256 is not available", path);
-        goto done;
-    }
-    while ((n = fread(block, 1, sizeof block, file)) > 0) {
-        if (!EVP_DigestUpdate(context, block, n)) {
-            status = error_set(FILTAGS_ERROR_INTERNAL, "%s: SHA-256 failed", path);
-            goto done;
-        }
-    }
-    if (ferror(file)) {
-        status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", path);
-    } else if (!EVP_DigestFinal_ex(context, digest, &n_digest) || n_digest != 32) {
-        status = error_set(FILTAGS_ERROR_INTERNAL, "%s: SHA-256 failed", path);
+    if (!context || !EVP_DigestInit_ex(context, algorithm == HASH_MD5 ? EVP_md5() : EVP_sha256(), NULL)) {
+        status = error_set(FILTAGS_ERROR_INTERNAL, "%s: %s is not available", path, name);
     } else {
-        for (unsigned i = 0; i < n_digest; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+        status = hash_stream(file, path, context, name, hex);
     }
-done:
     EVP_MD_CTX_free(context);
     fclose(file);
     return status;

@@ -1,4 +1,4 @@
-/* hash.h - SHA-256, by OpenSSL. */
+/* hash.h - SHA-256 and MD5 of files, by OpenSSL. */
 #ifndef FILTAGS_BASE_HASH_H
 #define FILTAGS_BASE_HASH_H
 
@@ -6,7 +6,12 @@
 
 enum { HASH_HEX_BYTES = 65 };
 
-/* Hash a file. hex gets 64 lower-case digits and a NUL. IO, INTERNAL. */
-FILTAGS_MUST_USE filtags_status hash_file(const char *path, char hex[HASH_HEX_BYTES]);
+enum hash_algorithm {
+    HASH_SHA256, /* what a result was made from */
+    HASH_MD5     /* what Keras publishes for its weight files: finds damage, no forgery */
+};
+
+/* Hash a file. hex gets lower-case digits (64 of SHA-256, 32 of MD5) and a NUL. IO, INTERNAL. */
+FILTAGS_MUST_USE filtags_status hash_file(enum hash_algorithm algorithm, const char *path, char hex[HASH_HEX_BYTES]);
 
 #endif

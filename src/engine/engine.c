@@ -18,19 +18,25 @@ static filtags_status check_options(const filtags_engine_options *options) {
     return FILTAGS_OK;
 }
 
-static filtags_status prepare_weights(struct filtags_engine *engine) {
+/* Step by step: a weight is read, put into the form that its kernel wants, and dropped. */
+static filtags_status prepare_weights(struct filtags_engine *engine, filtags_model *model) {
+    struct weight_reader *reader;
     engine->prepared = memory_new(engine->graph->n_nodes, sizeof *engine->prepared);
     if (!engine->prepared) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = FILTAGS_OK;
+    filtags_status status = weight_reader_open(model, &reader);
+    if (status != FILTAGS_OK) return status;
     const int n_threads = conv_hold_threads();
     for (size_t s = 0; s < engine->plan.n_steps && status == FILTAGS_OK; s++) {
         const struct plan_step *step = &engine->plan.steps[s];
         struct prepared *prepared = &engine->prepared[step->node];
-        status = prepare_step(engine->graph, step, engine->library, prepared);
+        status = weight_reader_read(reader, (size_t)step->node);
+        if (status == FILTAGS_OK) status = prepare_step(engine->graph, step, engine->library, prepared);
+        weight_reader_drop(reader, (size_t)step->node);
         if (prepared->conv && conv_scratchpad_bytes(prepared->conv) > engine->scratchpad_bytes)
             engine->scratchpad_bytes = conv_scratchpad_bytes(prepared->conv);
     }
     conv_release_threads(n_threads);
+    weight_reader_close(reader);
     return status;
 }
 
@@ -50,9 +56,8 @@ filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_
     if (!made->is_reference) status = conv_library_create(isa, &made->library);
     if (status == FILTAGS_OK)
         status = plan_create(made->graph, options->layers, options->n_layers, options->wants_output, &made->plan);
-    if (status == FILTAGS_OK) status = model_read_weights(model, made->plan.is_needed);
     if (status == FILTAGS_OK) {
-        status = prepare_weights(made);
+        status = prepare_weights(made, model);
         model_drop_weights(model);
     }
     if (status == FILTAGS_OK) *engine = made;

@@ -17,6 +17,7 @@ struct binder {
     struct hdf5_file *file;
     struct hdf5_table table;
     struct weight_source *sources;
+    const char *legacy_group; /* "model_weights", or "" for the root */
 };
 
 /* Bind one variable to the data set of that key. */
@@ -67,9 +68,14 @@ uint64_t keras_n_parameters(const struct keras_layer *layer) {
     return n;
 }
 
-/* ------------------------------------------------------------------ whole-model .h5 */
+/* ------------------------------------------------------------------ lists of layers (.h5) */
 
-static const char LEGACY_GROUP[] = "model_weights";
+static const char WHOLE_MODEL_GROUP[] = "model_weights";
+
+/* group/layer or, in the root group, layer */
+static char *legacy_path(const char *group, const char *layer) {
+    return memory_format("%s%s%s", group, *group ? "/" : "", layer);
+}
 
 /* A variable of a nested model in the order of the file. */
 struct ordered_variable {
@@ -94,8 +100,10 @@ static void gather_variables(const struct keras_layer *layer, bool is_trainable,
 
 static filtags_status bind_name(struct binder *binder, const char *group, const struct ordered_variable *item,
                                 const char *name) {
-    char *key = memory_format("%s/%s/%s", LEGACY_GROUP, group, name);
+    char *path = legacy_path(binder->legacy_group, group);
+    char *key = path ? memory_format("%s/%s", path, name) : NULL;
     filtags_status status = key ? bind(binder, item->layer, item->variable, key) : FILTAGS_ERROR_MEMORY;
+    free(path);
     free(key);
     return status;
 }
@@ -169,16 +177,22 @@ fail:
     return status;
 }
 
+/* Read the list of a layer's weights. */
+static filtags_status read_weight_names(struct hdf5_file *file, const char *legacy_group, const char *layer,
+                                        struct hdf5_names *names) {
+    char *path = legacy_path(legacy_group, layer);
+    filtags_status status = path ? hdf5_read_names(file, path, "weight_names", names) : FILTAGS_ERROR_MEMORY;
+    free(path);
+    return status;
+}
+
 /* Find the next group with weights. *position: where to look on; *group gets NULL at the end of the list. */
 static filtags_status next_group(struct binder *binder, const struct hdf5_names *groups, size_t *position,
                                  const char **group, struct hdf5_names *names) {
     *group = NULL;
     while (*position < groups->n_names) {
         const char *name = groups->names[(*position)++];
-        char *path = memory_format("%s/%s", LEGACY_GROUP, name);
-        if (!path) return FILTAGS_ERROR_MEMORY;
-        filtags_status status = hdf5_read_names(binder->file, path, "weight_names", names);
-        free(path);
+        filtags_status status = read_weight_names(binder->file, binder->legacy_group, name, names);
         if (status) return status;
         if (names->n_names > 0) {
             *group = name;
@@ -216,19 +230,16 @@ static filtags_status bind_legacy_layers(struct binder *binder, const struct hdf
     return status;
 }
 
-filtags_status keras_bind_legacy(struct keras_loader *loader, struct hdf5_file *file, struct weight_source *sources) {
-    static const char *const STARTS[] = {LEGACY_GROUP};
-    struct binder binder = {.loader = loader, .file = file, .sources = sources};
+static filtags_status bind_legacy(struct binder *binder) {
     struct hdf5_names groups = {0};
-    filtags_status status = hdf5_list(file, STARTS, 1, &binder.table);
-    if (!status) status = hdf5_read_names(file, LEGACY_GROUP, "layer_names", &groups);
-    if (!status) status = bind_legacy_layers(&binder, &groups);
+    filtags_status status = hdf5_list(binder->file, &binder->legacy_group, 1, &binder->table);
+    if (!status) status = hdf5_read_names(binder->file, binder->legacy_group, "layer_names", &groups);
+    if (!status) status = bind_legacy_layers(binder, &groups);
     hdf5_names_free(&groups);
-    hdf5_table_free(&binder.table);
     return status;
 }
 
-/* ------------------------------------------------------------------ .keras */
+/* ------------------------------------------------------------------ class names and positions (.keras) */
 
 static const char *group_name(const struct keras_layer *layer) {
     if (!layer->is_model) return layer->kind ? layer->kind->group : NULL;
@@ -311,16 +322,76 @@ static filtags_status bind_container(struct binder *binder, const struct keras_l
     return status;
 }
 
-filtags_status keras_bind_archive(struct keras_loader *loader, struct hdf5_file *file,
-                                  struct weight_source *sources) {
-    static const char OLD_CONTAINER[] = "_layer_checkpoint_dependencies";
-    static const char *const STARTS[] = {"layers", OLD_CONTAINER};
-    struct binder binder = {.loader = loader, .file = file, .sources = sources};
-    filtags_status status = hdf5_list(file, STARTS, 2, &binder.table);
-    if (!status) {
-        bool is_old = !hdf5_has_start(&binder.table, "layers/") && hdf5_has_start(&binder.table, OLD_CONTAINER);
-        status = bind_container(&binder, &loader->root, "", is_old ? OLD_CONTAINER : "layers", is_old);
-    }
+static const char KERAS3_CONTAINER[] = "layers";
+static const char OLD_CONTAINER[] = "_layer_checkpoint_dependencies"; /* Keras 2.12 */
+
+static filtags_status bind_keras3(struct binder *binder) {
+    const char *const starts[] = {KERAS3_CONTAINER, OLD_CONTAINER};
+    filtags_status status = hdf5_list(binder->file, starts, 2, &binder->table);
+    if (status) return status;
+    bool is_old = !hdf5_has_start(&binder->table, "layers/") && hdf5_has_start(&binder->table, OLD_CONTAINER);
+    return bind_container(binder, &binder->loader->root, "", is_old ? OLD_CONTAINER : KERAS3_CONTAINER, is_old);
+}
+
+/* ------------------------------------------------------------------ any layout */
+
+static const char *legacy_group(enum weight_layout layout) {
+    return layout == WEIGHTS_WHOLE_MODEL ? WHOLE_MODEL_GROUP : "";
+}
+
+filtags_status keras_find_layout(const char *file_name, struct hdf5_file *file, enum weight_layout *layout) {
+    if (hdf5_has_names(file, "layer_names")) *layout = WEIGHTS_LEGACY;
+    else if (hdf5_has(file, WHOLE_MODEL_GROUP)) *layout = WEIGHTS_WHOLE_MODEL;
+    else if (hdf5_has(file, KERAS3_CONTAINER) || hdf5_has(file, OLD_CONTAINER)) *layout = WEIGHTS_KERAS3;
+    else return error_set(FILTAGS_ERROR_FORMAT, "%s: weights by Keras expected, the file has neither 'layer_names' nor "
+                          "'%s' nor '%s'", file_name, WHOLE_MODEL_GROUP, KERAS3_CONTAINER);
+    return FILTAGS_OK;
+}
+
+filtags_status keras_bind(struct keras_loader *loader, struct hdf5_file *file, enum weight_layout layout,
+                          struct weight_source *sources) {
+    struct binder binder = {.loader = loader, .file = file, .sources = sources, .legacy_group = legacy_group(layout)};
+    filtags_status status = layout == WEIGHTS_KERAS3 ? bind_keras3(&binder) : bind_legacy(&binder);
     hdf5_table_free(&binder.table);
+    return status;
+}
+
+/* The key of the last weight in the list of the last layer that has one; *key stays NULL where there is none. */
+static filtags_status find_last_weight(struct hdf5_file *file, const char *group, char **key) {
+    struct hdf5_names layers = {0}, names = {0};
+    filtags_status status = hdf5_read_names(file, group, "layer_names", &layers);
+    for (size_t i = layers.n_names; !status && !*key && i-- > 0;) {
+        status = read_weight_names(file, group, layers.names[i], &names);
+        if (!status && names.n_names) {
+            char *path = legacy_path(group, layers.names[i]);
+            *key = path ? memory_format("%s/%s", path, names.names[names.n_names - 1]) : NULL;
+            if (!*key) status = FILTAGS_ERROR_MEMORY;
+            free(path);
+        }
+        hdf5_names_free(&names);
+    }
+    hdf5_names_free(&layers);
+    return status;
+}
+
+filtags_status keras_find_n_outputs(struct hdf5_file *file, enum weight_layout layout, size_t *n_outputs) {
+    enum { MAX_DENSE_LAYERS = 3 }; /* VGG's */
+    const char *start = layout == WEIGHTS_KERAS3 ? KERAS3_CONTAINER : legacy_group(layout);
+    struct hdf5_table table = {0};
+    char *key = NULL;
+    const struct hdf5_dataset *bias = NULL;
+    filtags_status status = hdf5_list(file, &start, 1, &table);
+    if (!status && layout != WEIGHTS_KERAS3) {
+        status = find_last_weight(file, start, &key);
+        if (key) bias = hdf5_find(&table, key);
+    }
+    for (int i = MAX_DENSE_LAYERS; !status && layout == WEIGHTS_KERAS3 && !bias && i-- > 0;) {
+        static const char *const KEYS[MAX_DENSE_LAYERS] = {"layers/dense/vars/1", "layers/dense_1/vars/1",
+                                                           "layers/dense_2/vars/1"};
+        bias = hdf5_find(&table, KEYS[i]);
+    }
+    if (bias && bias->n_dims == 1 && bias->dim[0] > 0 && bias->dim[0] <= GRAPH_MAX_DIM) *n_outputs = bias->dim[0];
+    hdf5_table_free(&table);
+    free(key);
     return status;
 }

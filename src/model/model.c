@@ -7,69 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/archive.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/rehearsal.h"
+#include "model/keras_apps/keras_apps.h"
 #include "model/model_internal.h"
 
 enum { LIMIT_CONFIG_BYTES = 64 << 20 };
-static const size_t LIMIT_WEIGHTS_BYTES = (size_t)16 << 30;
-static const char WEIGHTS_MEMBER[] = "model.weights.h5";
-
-/* ------------------------------------------------------------------ where the weights are */
-
-/* The open weight file of a model: itself, or a member of the archive. */
-struct weight_file {
-    struct buffer member;
-    struct hdf5_file *hdf5;
-};
-
-static filtags_status open_archive(const filtags_model *model, struct archive **archive) {
-    return model->bytes ? archive_open_bytes(model->bytes, model->size_bytes, model->path, archive)
-                        : archive_open(model->path, archive);
-}
-
-static filtags_status read_member(const filtags_model *model, struct archive *archive, const char *member,
-                                  size_t limit_bytes, struct buffer *contents) {
-    size_t entry;
-    if (!archive_find_entry(archive, member, &entry)) {
-        return error_set(FILTAGS_ERROR_FORMAT, "%s: %s expected in a .keras file, it has none", model->path, member);
-    }
-    return archive_read_entry(archive, entry, limit_bytes, contents);
-}
-
-static void weight_file_close(struct weight_file *file) {
-    hdf5_close(file->hdf5);
-    buffer_free(&file->member);
-}
-
-static filtags_status open_member(const filtags_model *model, struct archive *archive, struct weight_file *file) {
-    char *name = memory_format("%s: %s", model->path, WEIGHTS_MEMBER);
-    if (!name) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = read_member(model, archive, WEIGHTS_MEMBER, LIMIT_WEIGHTS_BYTES, &file->member);
-    if (!status) status = hdf5_open_bytes(name, file->member.data, file->member.size_bytes, &file->hdf5);
-    free(name);
-    return status;
-}
-
-static filtags_status weight_file_open(const filtags_model *model, struct weight_file *file) {
-    struct weight_file opened = {0};
-    struct archive *archive = NULL;
-    filtags_status status;
-    if (model->is_archive) {
-        status = open_archive(model, &archive);
-        if (!status) status = open_member(model, archive, &opened);
-        archive_close(archive);
-    } else if (model->bytes) {
-        status = hdf5_open_bytes(model->path, model->bytes, model->size_bytes, &opened.hdf5);
-    } else {
-        status = hdf5_open(model->path, &opened.hdf5);
-    }
-    if (status) weight_file_close(&opened);
-    else *file = opened;
-    return status;
-}
 
 /* ------------------------------------------------------------------ loading */
 
@@ -85,15 +29,15 @@ static filtags_status build(struct keras_loader *loader, const char *place, cons
     return status ? status : keras_tree_build(loader);
 }
 
-typedef filtags_status (*binder)(struct keras_loader *loader, struct hdf5_file *file, struct weight_source *sources);
-
-/* Bind the weights of a loader whose graph is built, and hand the graph over to the model. */
-static filtags_status finish(filtags_model *model, struct keras_loader *loader, struct hdf5_file *file, binder bind) {
+/* Bind the weights of a loader whose graph is built (file NULL: there are none), and hand the graph over. */
+static filtags_status finish(filtags_model *model, struct keras_loader *loader, struct hdf5_file *file,
+                             enum weight_layout layout) {
     struct graph *graph = &loader->builder.graph;
     model->sources = memory_new(graph->n_weights, sizeof *model->sources);
     if (!model->sources) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = bind(loader, file, model->sources);
+    filtags_status status = file ? keras_bind(loader, file, layout, model->sources) : FILTAGS_OK;
     if (status) return status;
+    model->has_weights = file != NULL;
     model->n_parameters = keras_n_parameters(&loader->root);
     model->graph = *graph;
     *graph = (struct graph){0};
@@ -116,7 +60,7 @@ static filtags_status load_hdf5(filtags_model *model, struct keras_loader *loade
     loader->is_keras2 = !version || is_before_keras3(version);
     place = memory_format("%s: model_config", model->path);
     status = place ? build(loader, place, json, strlen(json), &config) : FILTAGS_ERROR_MEMORY;
-    if (!status) status = finish(model, loader, file.hdf5, keras_bind_legacy);
+    if (!status) status = finish(model, loader, file.hdf5, WEIGHTS_WHOLE_MODEL);
 fail:
     config_destroy(config); /* the tree of layers points into it, but is only freed from here on */
     weight_file_close(&file);
@@ -134,7 +78,7 @@ static filtags_status read_archive_version(const filtags_model *model, struct ar
     if (!archive_find_entry(archive, "metadata.json", &entry)) return FILTAGS_OK;
     char *place = memory_format("%s: metadata.json", model->path);
     if (!place) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = read_member(model, archive, "metadata.json", LIMIT_CONFIG_BYTES, &metadata);
+    filtags_status status = model_read_member(model, archive, "metadata.json", LIMIT_CONFIG_BYTES, &metadata);
     if (!status) status = config_parse(place, metadata.data, metadata.size_bytes, &value);
     if (!status) *is_keras2 = is_before_keras3(config_text(config_member(value, "keras_version")));
     config_destroy(value);
@@ -149,14 +93,14 @@ static filtags_status load_archive(filtags_model *model, struct keras_loader *lo
     struct weight_file file = {0};
     config_value *config = NULL;
     char *place = NULL;
-    filtags_status status = open_archive(model, &archive);
-    if (!status) status = read_member(model, archive, "config.json", LIMIT_CONFIG_BYTES, &json);
+    filtags_status status = model_open_archive(model, &archive);
+    if (!status) status = model_read_member(model, archive, "config.json", LIMIT_CONFIG_BYTES, &json);
     if (!status) status = read_archive_version(model, archive, &loader->is_keras2);
     if (status) goto fail;
     place = memory_format("%s: config.json", model->path);
     status = place ? build(loader, place, json.data, json.size_bytes, &config) : FILTAGS_ERROR_MEMORY;
-    if (!status) status = open_member(model, archive, &file);
-    if (!status) status = finish(model, loader, file.hdf5, keras_bind_archive);
+    if (!status) status = weight_file_open_member(model, archive, &file);
+    if (!status) status = finish(model, loader, file.hdf5, WEIGHTS_KERAS3);
 fail:
     config_destroy(config);
     weight_file_close(&file);
@@ -281,6 +225,68 @@ filtags_status model_build_graph(const char *name, const char *json, size_t size
     return status;
 }
 
+/* ------------------------------------------------------------------ networks known by name */
+
+static filtags_status unknown_network(const char *name) {
+    struct buffer known = {0};
+    size_t n_networks;
+    const filtags_network *networks = filtags_networks(&n_networks);
+    for (size_t i = 0; i < n_networks; i++) buffer_printf(&known, "%s%s", i ? ", " : "", networks[i].name);
+    filtags_status status = error_set(FILTAGS_ERROR_USAGE, "there is no network '%s': one of %s expected", name,
+                                      buffer_text(&known));
+    buffer_free(&known);
+    return status;
+}
+
+/* Open the weight file of a network and look how its weights lie, and for how many outputs unless that is given. */
+static filtags_status open_weights(filtags_model *model, struct weight_file *file, enum weight_layout *layout,
+                                   size_t *n_classes) {
+    unsigned char start[8];
+    size_t n_start = 0;
+    filtags_status status = read_start(model->path, start, &n_start);
+    if (!status) status = find_format(model->path, start, n_start, &model->is_archive);
+    if (!status) status = weight_file_open(model, file);
+    if (!status) status = keras_find_layout(model->path, file->hdf5, layout);
+    if (!status && *n_classes == 0) status = keras_find_n_outputs(file->hdf5, *layout, n_classes);
+    return status;
+}
+
+/* loader: its file is set; model: its path. */
+static filtags_status load_network(filtags_model *model, struct keras_loader *loader, const filtags_network *network,
+                                   size_t n_classes, bool has_file) {
+    struct weight_file file = {0};
+    struct buffer json = {0};
+    config_value *config = NULL;
+    enum weight_layout layout = WEIGHTS_LEGACY;
+    filtags_status status = has_file ? open_weights(model, &file, &layout, &n_classes) : FILTAGS_OK;
+    if (!status) status = keras_app_write(network, n_classes ? n_classes : network->n_classes, &json);
+    if (!status) status = build(loader, network->name, json.data, json.size_bytes, &config);
+    if (!status) status = finish(model, loader, file.hdf5, layout);
+    config_destroy(config);
+    weight_file_close(&file);
+    buffer_free(&json);
+    return status;
+}
+
+filtags_status filtags_model_create_network(const char *network, size_t n_classes, const char *weights_path,
+                                            filtags_model **model) {
+    const filtags_network *known = filtags_network_find(network);
+    if (!known) return unknown_network(network);
+    if (n_classes > GRAPH_MAX_DIM) {
+        return error_set(FILTAGS_ERROR_USAGE, "1..%d classes expected, got %zu", GRAPH_MAX_DIM, n_classes);
+    }
+    filtags_model *made = memory_new(1, sizeof *made);
+    if (!made) return FILTAGS_ERROR_MEMORY;
+    struct keras_loader loader = {.file = weights_path ? weights_path : known->name};
+    made->path = memory_copy_string(loader.file);
+    filtags_status status =
+        made->path ? load_network(made, &loader, known, n_classes, weights_path != NULL) : FILTAGS_ERROR_MEMORY;
+    keras_loader_destroy(&loader);
+    if (status) filtags_model_destroy(made);
+    else *model = made;
+    return status;
+}
+
 /* ------------------------------------------------------------------ accessors */
 
 const struct graph *model_graph(const filtags_model *model) { return &model->graph; }
@@ -307,89 +313,4 @@ void filtags_model_destroy(filtags_model *model) {
     free(model->sources);
     free(model->path);
     free(model);
-}
-
-/* ------------------------------------------------------------------ weights */
-
-static size_t count(const size_t *dim, size_t n_dims) {
-    size_t n = 1;
-    for (size_t i = 0; i < n_dims; i++) n *= dim[i];
-    return n;
-}
-
-/* Repeat values [from] along the dimensions where it has 1 (or none), as far as weight's shape needs it. */
-static void repeat_values(const struct weight *weight, const struct weight_source *source, const float *from,
-                          float *to) {
-    size_t n = count(weight->dim, weight->n_dims), n_missing = weight->n_dims - source->n_dims;
-    for (size_t i = 0; i < n; i++) {
-        size_t rest = i, offset = 0, stride = 1;
-        for (size_t d = weight->n_dims; d-- > 0; rest /= weight->dim[d]) {
-            size_t size = d < n_missing ? 1 : source->dim[d - n_missing];
-            if (size > 1) offset += rest % weight->dim[d] * stride;
-            stride *= size;
-        }
-        to[i] = from[offset];
-    }
-}
-
-static filtags_status read_weight(const struct weight_source *source, struct hdf5_file *file, struct weight *weight) {
-    size_t n_stored = count(source->dim, source->n_dims), n = count(weight->dim, weight->n_dims);
-    float *stored = memory_new_aligned(n_stored, sizeof *stored), *values = NULL;
-    if (!stored) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = hdf5_read_floats(file, weight->key, source->dim, source->n_dims, stored);
-    if (status) goto fail;
-    for (size_t i = 0; source->minimum > 0 && i < n_stored; i++) {
-        if (stored[i] < source->minimum) stored[i] = source->minimum;
-    }
-    if (n == n_stored) { /* same elements, perhaps with another shape */
-        weight->values = stored;
-        return FILTAGS_OK;
-    }
-    values = memory_new_aligned(n, sizeof *values);
-    if (!values) {
-        status = FILTAGS_ERROR_MEMORY;
-        goto fail;
-    }
-    repeat_values(weight, source, stored, values);
-    weight->values = values;
-fail:
-    free(stored);
-    return status;
-}
-
-/* Mark the weights of a node that are still to be read. Returns how many there are. */
-static size_t mark_weights(const struct graph *graph, const struct node *node, bool *is_wanted) {
-    const int weights[] = {node->kernel, node->bias, node->gamma, node->beta, node->mean, node->variance};
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
-        if (weights[i] == GRAPH_NO_WEIGHT || graph->weights[weights[i]].values) continue;
-        is_wanted[weights[i]] = true;
-        n++;
-    }
-    return n;
-}
-
-filtags_status model_read_weights(filtags_model *model, const bool *is_needed) {
-    struct graph *graph = &model->graph;
-    struct weight_file file = {0};
-    size_t n_wanted = 0;
-    bool *is_wanted = memory_new(graph->n_weights, sizeof *is_wanted);
-    if (!is_wanted) return FILTAGS_ERROR_MEMORY;
-    for (size_t i = 0; i < graph->n_nodes; i++) {
-        if (is_needed[i]) n_wanted += mark_weights(graph, &graph->nodes[i], is_wanted);
-    }
-    filtags_status status = n_wanted ? weight_file_open(model, &file) : FILTAGS_OK;
-    for (size_t i = 0; !status && i < graph->n_weights; i++) {
-        if (is_wanted[i]) status = read_weight(&model->sources[i], file.hdf5, &graph->weights[i]);
-    }
-    weight_file_close(&file);
-    free(is_wanted);
-    return status;
-}
-
-void model_drop_weights(filtags_model *model) {
-    for (size_t i = 0; i < model->graph.n_weights; i++) {
-        free(model->graph.weights[i].values);
-        model->graph.weights[i].values = NULL;
-    }
 }

@@ -7,9 +7,22 @@
 /* The graph, as loaded. Valid while the model is. */
 const struct graph *model_graph(const filtags_model *model);
 
+/* Reading weights node by node, so that no more of them than necessary is in memory twice. One thread at a time
+ * (libhdf5 is not used by two at once). */
+struct weight_reader;
+FILTAGS_MUST_USE filtags_status weight_reader_open(filtags_model *model, struct weight_reader **reader);
+
+/* Read the weights of a node into the graph; those that are there already stay. USAGE: the model has none; IO, FORMAT,
+ * DATA (layer, expected and found shape), MEMORY. */
+FILTAGS_MUST_USE filtags_status weight_reader_read(struct weight_reader *reader, size_t node);
+
+/* Free what weight_reader_read has read for a node. */
+void weight_reader_drop(struct weight_reader *reader, size_t node);
+
+void weight_reader_close(struct weight_reader *reader);
+
 /* Read the weights of the nodes for which is_needed[node] is true ([n_nodes]) into the graph; weights that
- * are there already stay. Called by one thread (libhdf5 is not used by two at once).
- * IO, FORMAT, DATA (layer, expected and found shape), MEMORY. */
+ * are there already stay. Status as weight_reader_read's. */
 FILTAGS_MUST_USE filtags_status model_read_weights(filtags_model *model, const bool *is_needed);
 
 /* Free the values of all weights, when an engine has made its own copy of them. */

@@ -166,6 +166,7 @@ static filtags_status open_object(const struct hdf5_file *file, const char *path
                                   hid_t *object) {
     bool is_missing;
     if (!follow_hard_links(file, path, &is_missing)) return bad_link(file, path);
+    if (!*path) path = "/"; /* the root group has no link of its own */
     hid_t opened = is_missing ? -1 : H5Oopen(file->id, path, H5P_DEFAULT);
     if (opened < 0) return error_set(FILTAGS_ERROR_FORMAT, "%s: %s '%s' is missing or damaged", file->name, what, path);
     if (H5Iget_type(opened) != type) {
@@ -174,6 +175,11 @@ static filtags_status open_object(const struct hdf5_file *file, const char *path
     }
     *object = opened;
     return FILTAGS_OK;
+}
+
+bool hdf5_has(struct hdf5_file *file, const char *path) {
+    bool is_missing;
+    return follow_hard_links(file, path, &is_missing) && !is_missing;
 }
 
 /* ------------------------------------------------------------------ attributes */
@@ -269,6 +275,12 @@ filtags_status hdf5_read_text(struct hdf5_file *file, const char *attribute, cha
     strings_close(&strings);
     if (!status) *text = copy;
     return status;
+}
+
+bool hdf5_has_names(struct hdf5_file *file, const char *attribute) {
+    char first_chunk[128];
+    snprintf(first_chunk, sizeof first_chunk, "%s0", attribute);
+    return H5Aexists(file->id, attribute) > 0 || H5Aexists(file->id, first_chunk) > 0;
 }
 
 /* Append the strings of one attribute. */

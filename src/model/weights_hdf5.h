@@ -49,8 +49,14 @@ void hdf5_close(struct hdf5_file *file);
 /* Read a text attribute of the root group; *text gets NULL if there is none. The caller frees it. */
 FILTAGS_MUST_USE filtags_status hdf5_read_text(struct hdf5_file *file, const char *attribute, char **text);
 
-/* Read a list of names: attribute of a group, or attribute0, attribute1, ... where it was too long for one. An
- * attribute that isn't there is FORMAT; an empty array of numbers is an empty list. */
+/* Whether the group (or data set) exists. No link that leaves the file is followed. */
+bool hdf5_has(struct hdf5_file *file, const char *path);
+
+/* Whether the root group has a list of names, see hdf5_read_names. */
+bool hdf5_has_names(struct hdf5_file *file, const char *attribute);
+
+/* Read a list of names: attribute of a group ("": the root), or attribute0, attribute1, ... where it was too long for
+ * one. An attribute that isn't there is FORMAT; an empty array of numbers is an empty list. */
 FILTAGS_MUST_USE filtags_status hdf5_read_names(struct hdf5_file *file, const char *group, const char *attribute,
                                                 struct hdf5_names *names);
 void hdf5_names_free(struct hdf5_names *names);

@@ -68,17 +68,38 @@ static filtags_status parse_real(const struct option_row *row, const char *text,
     return FILTAGS_OK;
 }
 
-static filtags_status parse_choice(const struct option_row *row, const char *text, int *field) {
-    int place = 0;
-    for (const char *choice = row->choices; *choice; place++) {
-        size_t n = strcspn(choice, "|");
-        if (strlen(text) == n && !strncasecmp(text, choice, n)) {
-            *field = place;
-            return FILTAGS_OK;
-        }
-        choice += n + (choice[n] == '|');
+const char *choice_find(const char *choices, const char *text, size_t *n_characters, int *place) {
+    *place = 0;
+    for (const char *choice = choices; *choice; (*place)++) {
+        *n_characters = strcspn(choice, "|");
+        if (strlen(text) == *n_characters && !strncasecmp(text, choice, *n_characters)) return choice;
+        choice += *n_characters + (choice[*n_characters] == '|');
     }
+    return NULL;
+}
+
+static filtags_status report_choice(const struct option_row *row, const char *text) {
     return error_set(FILTAGS_ERROR_USAGE, "--%s: one of %s expected, found '%s'", row->name, row->choices, text);
+}
+
+static filtags_status parse_choice(const struct option_row *row, const char *text, int *field) {
+    size_t n;
+    int place;
+    if (!choice_find(row->choices, text, &n, &place)) return report_choice(row, text);
+    *field = place;
+    return FILTAGS_OK;
+}
+
+static filtags_status parse_word(const struct option_row *row, const char *text, char **field) {
+    size_t n;
+    int place;
+    const char *choice = choice_find(row->choices, text, &n, &place);
+    if (!choice) return report_choice(row, text);
+    char *copy = memory_format("%.*s", (int)n, choice);
+    if (!copy) return FILTAGS_ERROR_MEMORY;
+    free(*field);
+    *field = copy;
+    return FILTAGS_OK;
 }
 
 static filtags_status parse_text(const struct option_row *row, const char *text, char **field) {
@@ -225,7 +246,7 @@ static filtags_status parse_counts(const struct option_row *row, const char *tex
     return status;
 }
 
-static void free_names(struct text_list *list) {
+void text_list_free(struct text_list *list) {
     for (size_t i = 0; i < list->n; i++) free(list->items[i]);
     free(list->items);
     *list = (struct text_list){0};
@@ -276,10 +297,10 @@ static filtags_status parse_names(const struct option_row *row, const char *text
     while (!status && (item = next_item(&rest))) status = add_names(&list, &capacity, row, item, text);
     free(copy);
     if (status) {
-        free_names(&list);
+        text_list_free(&list);
         return status;
     }
-    free_names(field);
+    text_list_free(field);
     *field = list;
     return FILTAGS_OK;
 }
@@ -297,6 +318,7 @@ filtags_status option_value_parse(const struct option_row *row, const char *text
     case OPTION_IS_TEXT:
     case OPTION_IS_PATH: return parse_text(row, text, field);
     case OPTION_IS_CHOICE: return parse_choice(row, text, field);
+    case OPTION_IS_WORD: return parse_word(row, text, field);
     case OPTION_IS_INTEGER: return parse_integer(row, text, field);
     case OPTION_IS_REAL: return parse_real(row, text, field);
     case OPTION_IS_NUMBERS: return parse_numbers(row, text, field);
@@ -308,8 +330,9 @@ filtags_status option_value_parse(const struct option_row *row, const char *text
 }
 
 void option_value_free(const struct option_row *row, void *field) {
-    if (row->type == OPTION_IS_TEXT || row->type == OPTION_IS_PATH) free(*(char **)field);
+    if (row->type == OPTION_IS_TEXT || row->type == OPTION_IS_PATH || row->type == OPTION_IS_WORD)
+        free(*(char **)field);
     if (row->type == OPTION_IS_NUMBERS) free(((struct number_list *)field)->values);
     if (row->type == OPTION_IS_COUNTS) free(((struct count_list *)field)->values);
-    if (row->type == OPTION_IS_NAMES) free_names(field);
+    if (row->type == OPTION_IS_NAMES) text_list_free(field);
 }

@@ -52,18 +52,45 @@ filtags_status filtags_options_set(filtags_options *options, const char *name, c
     return options_set(options, id, value);
 }
 
+/* An argument that is no option. */
+static filtags_status append_argument(filtags_options *options, const char *argument) {
+    const filtags_command *command = options->command;
+    struct text_list *list = &options->arguments;
+    const char *value = argument;
+    size_t n = strlen(argument);
+    int place;
+    if (command_row(command)->takes_many) value = choice_find(command->argument_choices, argument, &n, &place);
+    if (!value) {
+        return error_set(FILTAGS_ERROR_USAGE, "one of %s expected, found '%s'", command->argument_choices, argument);
+    }
+    if (!*value) return error_set(FILTAGS_ERROR_USAGE, "the name of a file expected, found ''");
+    char **items = realloc(list->items, (list->n + 1) * sizeof *items);
+    if (!items) return error_out_of_memory((list->n + 1) * sizeof *items);
+    list->items = items;
+    items[list->n] = memory_format("%.*s", (int)n, value);
+    if (!items[list->n]) return FILTAGS_ERROR_MEMORY;
+    list->n++;
+    return FILTAGS_OK;
+}
+
 filtags_status filtags_options_add_argument(filtags_options *options, const char *value) {
     const struct command_row *command = command_row(options->command);
     enum option_id id = command->argument_option;
+    const char *present = NULL;
+    size_t n;
+    int place;
     if (!*options->command->argument) return error_set(FILTAGS_ERROR_USAGE, "no argument expected, found '%s'", value);
-    if (id == OPTION_NONE ? options->argument != NULL : options->texts[id] != NULL) {
-        return error_set(FILTAGS_ERROR_USAGE, "one %s expected, found '%s' and '%s'", options->command->argument,
-                         id == OPTION_NONE ? options->argument : options->texts[id], value);
+    if (id != OPTION_NONE) present = options->texts[id];
+    else if (options->arguments.n > 0 && !command->takes_many) present = options->arguments.items[0];
+    if (command->word_option != OPTION_NONE) {
+        if (!present) present = options->texts[command->word_option];
+        if (choice_find(option_row(command->word_option)->choices, value, &n, &place)) id = command->word_option;
     }
-    if (id != OPTION_NONE) return options_set(options, id, value);
-    if (!*value) return error_set(FILTAGS_ERROR_USAGE, "the name of a file expected, found ''");
-    options->argument = memory_copy_string(value);
-    return options->argument ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
+    if (present) {
+        return error_set(FILTAGS_ERROR_USAGE, "one %s expected, found '%s' and '%s'", options->command->argument,
+                         present, value);
+    }
+    return id == OPTION_NONE ? append_argument(options, value) : options_set(options, id, value);
 }
 
 bool filtags_options_flag(const filtags_options *options, const char *name) {
@@ -78,7 +105,7 @@ void filtags_options_destroy(filtags_options *options) {
         option_value_free(option_row(id), field_of(options, id));
         free(options->texts[id]);
     }
-    free(options->argument);
+    text_list_free(&options->arguments);
     free(options);
 }
 
@@ -98,10 +125,8 @@ filtags_status options_derive(const filtags_options *from, const char *command, 
     for (enum option_id id = 0; id < N_OPTIONS && !status; id++) {
         if ((option_row(id)->commands & bit) && from->texts[id]) status = options_set(derived, id, from->texts[id]);
     }
-    if (!status && from->argument && derived->command == from->command) {
-        derived->argument = memory_copy_string(from->argument);
-        if (!derived->argument) status = FILTAGS_ERROR_MEMORY;
-    }
+    for (size_t i = 0; i < from->arguments.n && !status && derived->command == from->command; i++)
+        status = append_argument(derived, from->arguments.items[i]);
     if (status) {
         filtags_options_destroy(derived);
         return status;
@@ -110,9 +135,39 @@ filtags_status options_derive(const filtags_options *from, const char *command, 
     return FILTAGS_OK;
 }
 
+/* A network is one of the known ones, or a model file; each has options of its own. */
+static filtags_status check_network(const filtags_options *options) {
+    static const struct {
+        enum option_id option, excluded;
+        const char *reason;
+    } pairs[] = {
+        {OPTION_NETWORK, OPTION_MODEL, ""},
+        {OPTION_NETWORK, OPTION_PREPROCESS, ": the network has its own"},
+        {OPTION_NETWORK, OPTION_SIZE, ": the network has its own"},
+        {OPTION_MODEL, OPTION_WEIGHTS, ": the model has its own"},
+        {OPTION_MODEL, OPTION_CLASSES, ": the model has its own"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        if (!options_is_given(options, pairs[i].option) || !options_is_given(options, pairs[i].excluded)) continue;
+        return error_set(FILTAGS_ERROR_USAGE, "--%s and --%s exclude each other%s", option_row(pairs[i].option)->name,
+                         option_row(pairs[i].excluded)->name, pairs[i].reason);
+    }
+    bool is_inherited = option_row(OPTION_NETWORK)->inherited_in & command_row(options->command)->bit;
+    if (is_inherited || options_is_given(options, OPTION_NETWORK) || options_is_given(options, OPTION_MODEL))
+        return FILTAGS_OK;
+    const char *argument = options->command->argument;
+    if (*argument)
+        return error_set(FILTAGS_ERROR_USAGE, "%s is missing (or --network NAME, or --model FILE)", argument);
+    return error_set(FILTAGS_ERROR_USAGE, "--network NAME or --model FILE is missing");
+}
+
 filtags_status options_check(const filtags_options *options) {
     const struct command_row *command = command_row(options->command);
     const char *argument = options->command->argument;
+    if (option_row(OPTION_NETWORK)->commands & command->bit) {
+        filtags_status status = check_network(options);
+        if (status) return status;
+    }
     for (enum option_id id = 0; id < N_OPTIONS; id++) {
         const struct option_row *row = option_row(id);
         if (!(row->required_in & command->bit) || options_is_given(options, id)) continue;
@@ -121,7 +176,7 @@ filtags_status options_check(const filtags_options *options) {
         }
         return error_set(FILTAGS_ERROR_USAGE, "--%s %s is missing", row->name, row->placeholder);
     }
-    if (*argument && command->argument_option == OPTION_NONE && !options->argument) {
+    if (*argument && command->argument_option == OPTION_NONE && !options->arguments.n) {
         return error_set(FILTAGS_ERROR_USAGE, "%s is missing", argument);
     }
     if (options->quiet && options->verbose) {

@@ -17,7 +17,9 @@ enum command_bit {
     COMMAND_PIPELINE = 1 << 4,
     COMMAND_DEMO = 1 << 5,
     COMMAND_EXPORT = 1 << 6,
-    COMMAND_LAYERS = 1 << 7
+    COMMAND_LAYERS = 1 << 7,
+    COMMAND_NETWORKS = 1 << 8,
+    COMMAND_FETCH = 1 << 9
 };
 
 /* In the order of the help. */
@@ -25,6 +27,10 @@ enum option_id {
     OPTION_ACTIVATIONS_FILE,
     OPTION_FILTAGS_FILE,
     OPTION_EVAL_FILE,
+    OPTION_NETWORK,
+    OPTION_WEIGHTS,
+    OPTION_CLASSES,
+    OPTION_OFFLINE,
     OPTION_MODEL,
     OPTION_PREPROCESS,
     OPTION_SIZE,
@@ -78,12 +84,16 @@ enum export_format { EXPORT_CSV, EXPORT_JSON };
 struct filtags_options {
     const filtags_command *command;
     char *texts[N_OPTIONS]; /* values as given on the command line; NULL: not given */
-    char *argument;         /* positional argument of a command whose argument is no option (export) */
+    struct text_list arguments; /* positional arguments of a command whose argument is no option (export, fetch) */
 
     char *activations_file;        /* NULL: not given, as for every file and folder */
     char *filtags_file;
     char *eval_file;
 
+    char *network;                 /* as filtags_networks spells it; model or network is NULL */
+    char *weights;
+    uint64_t classes;              /* 0: not given */
+    bool offline;
     char *model;
     int preprocess;                /* filtags_preprocess */
     struct picture_size size;
@@ -118,6 +128,7 @@ enum option_type {
     OPTION_IS_TEXT,    /* char *, not empty */
     OPTION_IS_PATH,    /* char *, not empty */
     OPTION_IS_CHOICE,  /* int: place in the choices */
+    OPTION_IS_WORD,    /* char *: one of the choices, as they spell it */
     OPTION_IS_INTEGER, /* uint64_t */
     OPTION_IS_REAL,    /* double */
     OPTION_IS_NUMBERS, /* struct number_list */
@@ -150,6 +161,8 @@ struct command_row {
     const filtags_command *command;
     enum command_bit bit;
     enum option_id argument_option; /* the option that the positional argument stands for, or OPTION_NONE */
+    enum option_id word_option;     /* the option that it stands for if it is one of that option's choices, or NONE */
+    bool takes_many;                /* the argument may come any number of times, as one of the command's choices */
 };
 
 const struct option_row *option_row(enum option_id id);
@@ -167,6 +180,11 @@ filtags_status command_report_unknown(const char *name);
 /* Parse a value into a field of an option's type, replacing (and freeing) what was there. USAGE, MEMORY. */
 FILTAGS_MUST_USE filtags_status option_value_parse(const struct option_row *row, const char *text, void *field);
 void option_value_free(const struct option_row *row, void *field);
+void text_list_free(struct text_list *list);
+
+/* Find a word among choices ("a|b|c") without regard to case. Returns where it begins there, and its length and place
+ * in the list; NULL: it is none of them. */
+const char *choice_find(const char *choices, const char *text, size_t *n_characters, int *place);
 
 /* Return whether the option was given on the command line (its value may equal the default). */
 bool options_is_given(const filtags_options *options, enum option_id id);

@@ -12,9 +12,14 @@
 #define STEPS_WITH_NETWORK (COMMAND_ACTIVATIONS | COMMAND_EVALUATE | COMMAND_PIPELINE)
 #define STEPS (STEPS_WITH_NETWORK | COMMAND_TAG | COMMAND_HITRATES)
 #define STARTS_FROM_MODEL (COMMAND_ACTIVATIONS | COMMAND_PIPELINE)
-#define ALL_COMMANDS (STEPS | COMMAND_DEMO | COMMAND_EXPORT | COMMAND_LAYERS)
+#define HAVE_NETWORK (STEPS_WITH_NETWORK | COMMAND_LAYERS)
+#define ALL_COMMANDS (STEPS | COMMAND_DEMO | COMMAND_EXPORT | COMMAND_NETWORKS | COMMAND_LAYERS | COMMAND_FETCH)
 
-enum { N_COMMANDS = 8, DEFAULT_TEXT_BYTES = 96 };
+/* In the order of filtags_networks, which a test checks. */
+#define NETWORKS                                                                                                       \
+    "VGG16|VGG19|InceptionV3|ResNet50|ResNet101|ResNet152|ResNet50V2|ResNet101V2|ResNet152V2|InceptionResNetV2"
+
+enum { N_COMMANDS = 10, DEFAULT_TEXT_BYTES = 160 };
 
 static const filtags_command command_table[N_COMMANDS] = {
     {"activations", "step1filteractivations step1", "Step 1: measure what every filter responds to",
@@ -23,52 +28,67 @@ static const filtags_command command_table[N_COMMANDS] = {
      "and the seed, is kept back for the evaluation.\n\n"
      "Writes RUNID-QFA-NETWORK-vars.pkl with the class activations, and beside it the names, info, log and "
      "run.json files. Pictures that can't be read are left out and listed in the warnings log.",
-     ""},
+     "", ""},
     {"tag", "step2filtertags step2", "Step 2: tag the filters with class labels",
      "Attaches to every filter the labels of the classes for which it is among the k most active filters of its "
      "layer, or among the q percent most active. k or q of 0, and values that are out of range, mean: above the "
      "mean of the layer.\n\n"
      "Reads the -vars.pkl of step 1 and writes RUNID-TF-NETWORK-vars.pkl.",
-     "FILE"},
+     "FILE", ""},
     {"evaluate", "step3evaluation step3", "Step 3: predict test pictures from the tags",
      "Runs the network on the test pictures. For each it keeps the network's own top predictions and those that "
      "the tags of the picture's most active filters give, over all layers and over the last layer alone.\n\n"
      "Reads the -vars.pkl of step 2 and writes one RUNID-E-NETWORK-varsX.pkl a class. The model, the pictures, the "
      "split and the seed are those of step 1 unless they are given.",
-     "FILE"},
+     "FILE", ""},
     {"hitrates", "step4hitrates step4", "Step 4: how often the tags agree with the network",
      "Counts how often the network's top-1 label is among the first m labels that the tags predict, for every class "
      "and over all of them.\n\n"
      "Reads the -varsX.pkl files of step 3, named by any one of them or by their prefix RUNID-E-NETWORK-vars.pkl, and "
      "writes RUNID-HR-NETWORK-results.txt and -vars.pkl.",
-     "FILE"},
+     "FILE", ""},
     {"pipeline", "", "All four steps, one after the other",
      "Runs activations, tag, evaluate and hitrates with the same options and writes the files of all four. --k-q feeds "
      "every step that knows it.",
-     ""},
+     "", ""},
     {"demo", "", "All four steps on the built-in network and pictures",
      "Unpacks a small network and 600 pictures of clothes (Fashion-MNIST) that the program carries with it, runs the "
      "four steps on them and tells what came out. A good first command.",
-     ""},
+     "", ""},
     {"export", "", "Class activations, tags or hit rates as CSV or JSON",
      "Turns the -vars.pkl of step 1, 2 or 4 into a table for other programs.",
-     "FILE"},
-    {"layers", "", "List the layers of a model",
+     "FILE", ""},
+    {"networks", "", "List the networks that the program knows",
+     "Lists the networks of keras.applications that --network names: size of the input, convolution layers, filters, "
+     "parameters, the official file with the weights learned on ImageNet, and whether it is on this machine. The "
+     "architectures are part of the program; nothing is computed or downloaded.",
+     "", ""},
+    {"layers", "", "List the layers of a network or model",
      "Lists the layers with class, output shape and number of filters, and marks those that --layers selects. Nothing "
-     "is computed.",
-     "FILE"},
+     "is computed. A known network needs no weights for it; a file of the same name is written ./NAME.",
+     "NETWORK|FILE", NETWORKS},
+    {"fetch", "", "Download weights of networks beforehand",
+     "Downloads the official weight files of keras.applications (all: of all ten networks, 2.5 GB) into "
+     "$XDG_CACHE_HOME/filtags, by default ~/.cache/filtags, where --network finds them. A file that is there, or in "
+     "Keras's own cache, is not downloaded again; one that broke off is resumed. Every file is checked against its "
+     "hash.\n\n"
+     "Proxies are taken from http_proxy, https_proxy and no_proxy; FILTAGS_WEIGHTS_URL names a mirror in place of "
+     "https://storage.googleapis.com/tensorflow/keras-applications/.",
+     "NETWORK...", NETWORKS "|all"},
 };
 
 /* In the same order. */
 static const struct command_row command_rows[N_COMMANDS] = {
-    {&command_table[0], COMMAND_ACTIVATIONS, OPTION_NONE},
-    {&command_table[1], COMMAND_TAG, OPTION_ACTIVATIONS_FILE},
-    {&command_table[2], COMMAND_EVALUATE, OPTION_FILTAGS_FILE},
-    {&command_table[3], COMMAND_HITRATES, OPTION_EVAL_FILE},
-    {&command_table[4], COMMAND_PIPELINE, OPTION_NONE},
-    {&command_table[5], COMMAND_DEMO, OPTION_NONE},
-    {&command_table[6], COMMAND_EXPORT, OPTION_NONE},
-    {&command_table[7], COMMAND_LAYERS, OPTION_MODEL},
+    {&command_table[0], COMMAND_ACTIVATIONS, OPTION_NONE, OPTION_NONE, false},
+    {&command_table[1], COMMAND_TAG, OPTION_ACTIVATIONS_FILE, OPTION_NONE, false},
+    {&command_table[2], COMMAND_EVALUATE, OPTION_FILTAGS_FILE, OPTION_NONE, false},
+    {&command_table[3], COMMAND_HITRATES, OPTION_EVAL_FILE, OPTION_NONE, false},
+    {&command_table[4], COMMAND_PIPELINE, OPTION_NONE, OPTION_NONE, false},
+    {&command_table[5], COMMAND_DEMO, OPTION_NONE, OPTION_NONE, false},
+    {&command_table[6], COMMAND_EXPORT, OPTION_NONE, OPTION_NONE, false},
+    {&command_table[7], COMMAND_NETWORKS, OPTION_NONE, OPTION_NONE, false},
+    {&command_table[8], COMMAND_LAYERS, OPTION_MODEL, OPTION_NETWORK, false},
+    {&command_table[9], COMMAND_FETCH, OPTION_NONE, OPTION_NONE, true},
 };
 
 #define FIELD(name) offsetof(struct filtags_options, name)
@@ -93,25 +113,45 @@ static const struct option_row option_table[N_OPTIONS] = {
         .help = "One of the -varsX.pkl of step 3, or their prefix with -vars.pkl. The argument FILE means the same.",
         .commands = COMMAND_HITRATES, .required_in = COMMAND_HITRATES, .offset = FIELD(eval_file)},
 
+    [OPTION_NETWORK] = {
+        .name = "network", .placeholder = "NAME", .type = OPTION_IS_WORD, .choices = NETWORKS, .group = NETWORK_GROUP,
+        .help = "One of the networks of keras.applications; 'filtags networks' lists them. Its ImageNet weights are "
+                "downloaded on first use.",
+        .commands = HAVE_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(network)},
+    [OPTION_WEIGHTS] = {
+        .name = "weights", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = NETWORK_GROUP,
+        .default_note = "the official ones",
+        .help = "Weights for --network: a Keras file of that architecture, .h5, .weights.h5 or .keras.",
+        .commands = STEPS_WITH_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(weights)},
+    [OPTION_CLASSES] = {
+        .name = "classes", .placeholder = "N", .type = OPTION_IS_INTEGER, .lowest = 1, .highest = 1e6,
+        .default_note = "as many as the weights have", .group = NETWORK_GROUP,
+        .help = "Number of outputs of --network, where it isn't ImageNet's 1000. Goes with --weights.",
+        .commands = HAVE_NETWORK, .offset = FIELD(classes)},
+    [OPTION_OFFLINE] = {
+        .name = "offline", .type = OPTION_IS_FLAG, .group = NETWORK_GROUP,
+        .help = "Never download anything: where the weights are not on this machine, fail and tell how to get them.",
+        .commands = STEPS_WITH_NETWORK, .offset = FIELD(offline)},
     [OPTION_MODEL] = {
         .name = "model", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = NETWORK_GROUP,
-        .help = "The network: a whole-model Keras file, .h5 or .keras.",
-        .commands = STEPS_WITH_NETWORK | COMMAND_LAYERS, .required_in = STARTS_FROM_MODEL | COMMAND_LAYERS,
-        .inherited_in = COMMAND_EVALUATE, .offset = FIELD(model)},
+        .help = "A network of your own: a whole-model Keras file, .h5 or .keras.",
+        .commands = HAVE_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(model)},
     [OPTION_PREPROCESS] = {
         .name = "preprocess", .placeholder = "MODE", .type = OPTION_IS_CHOICE, .default_value = "none",
         .choices = "none|caffe|tf|torch|unit", .group = NETWORK_GROUP, /* in the order of filtags_preprocess */
-        .help = "What the network wants pixels to be: none (0 to 255), caffe (BGR, minus ImageNet's mean), tf (-1 to "
+        .help = "What the model wants pixels to be: none (0 to 255), caffe (BGR, minus ImageNet's mean), tf (-1 to "
                 "1), torch (ImageNet's mean and deviation) or unit (0 to 1).",
         .commands = STEPS_WITH_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(preprocess)},
     [OPTION_SIZE] = {
         .name = "size", .placeholder = "HxW", .type = OPTION_IS_SIZE, .default_note = "the model's own",
         .lowest = 1, .highest = 16384, .group = NETWORK_GROUP,
         .help = "Height and width of the input, where the model leaves them free.",
-        .commands = STEPS_WITH_NETWORK | COMMAND_LAYERS, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(size)},
+        .commands = HAVE_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(size)},
     [OPTION_CLASS_INDEX] = {
         .name = "class-index", .placeholder = "FILE", .type = OPTION_IS_PATH,
-        .default_note = "the class folders in order, if there are as many as outputs", .group = NETWORK_GROUP,
+        .default_note = "ImageNet's for --network with 1000 outputs, else the class folders in order, if there are as "
+                        "many as outputs",
+        .group = NETWORK_GROUP,
         .help = "Names of the network's outputs: line i is 'wnid label' for output i. The first word is what class "
                 "folders are compared with.",
         .commands = STEPS_WITH_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(class_index)},
@@ -120,7 +160,7 @@ static const struct option_row option_table[N_OPTIONS] = {
         .group = NETWORK_GROUP,
         .help = "Layers to tag: conv (every Conv2D), name (every layer with 'conv' in its name), or layer names and "
                 "globs separated by commas.",
-        .commands = STEPS_WITH_NETWORK | COMMAND_LAYERS, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(layers)},
+        .commands = HAVE_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(layers)},
 
     [OPTION_IMAGES_DIR] = {
         .name = "images-dir", .short_name = 'i', .placeholder = "DIR", .type = OPTION_IS_PATH, .group = PICTURES_GROUP,
@@ -186,7 +226,7 @@ static const struct option_row option_table[N_OPTIONS] = {
         .commands = COMMAND_EXPORT, .offset = FIELD(output)},
     [OPTION_JSON] = {
         .name = "json", .type = OPTION_IS_FLAG, .group = OUTPUT_GROUP, .help = "Print JSON instead of a table.",
-        .commands = COMMAND_LAYERS, .offset = FIELD(json)},
+        .commands = COMMAND_NETWORKS | COMMAND_LAYERS, .offset = FIELD(json)},
 
     [OPTION_THREADS] = {
         .name = "threads", .short_name = 't', .placeholder = "N", .type = OPTION_IS_INTEGER,
@@ -206,7 +246,8 @@ static const struct option_row option_table[N_OPTIONS] = {
         .commands = STEPS_WITH_NETWORK | COMMAND_DEMO, .offset = FIELD(isa)},
     [OPTION_QUIET] = {
         .name = "quiet", .short_name = 'q', .type = OPTION_IS_FLAG, .group = RUN_GROUP,
-        .help = "Print nothing but errors and warnings.", .commands = STEPS | COMMAND_DEMO, .offset = FIELD(quiet)},
+        .help = "Print nothing but errors and warnings.", .commands = STEPS | COMMAND_DEMO | COMMAND_FETCH,
+        .offset = FIELD(quiet)},
     [OPTION_VERBOSE] = {
         .name = "verbose", .short_name = 'v', .type = OPTION_IS_FLAG, .group = RUN_GROUP,
         .help = "Also tell what is being done.", .commands = ALL_COMMANDS, .offset = FIELD(verbose)},

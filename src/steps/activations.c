@@ -68,7 +68,7 @@ static filtags_status compute(struct activations_run *run) {
     struct runner_job job = {.what = "activations",
                              .engine = run->engine,
                              .network = &run->network,
-                             .preprocess = (filtags_preprocess)options->preprocess,
+                             .preprocess = run->network.preprocess,
                              .images_dir = options->images_dir,
                              .files = run->pictures.files,
                              .n_files = run->pictures.n_files,
@@ -264,7 +264,7 @@ static filtags_status check_class_index(const struct activations_run *run) {
     struct class_index index;
     const char *path = run->step->options->class_index;
     if (!path) return FILTAGS_OK;
-    filtags_status status = class_index_open(path, run->network.n_outputs, run->dataset, &index);
+    filtags_status status = class_index_open(path, &run->network, run->dataset, &index);
     if (!status) class_index_free(&index);
     return status;
 }
@@ -273,7 +273,7 @@ static void log_start(const struct activations_run *run) {
     const filtags_options *options = run->step->options;
     output_log(run->output, FILTAGS_LOG_INFO,
                "network %s (%s), input %zux%zux%zu, %zu layers, %zu filters, instruction set %s", run->network.name,
-               options->model, run->network.shape[0], run->network.shape[1], run->network.shape[2],
+               run->network.path, run->network.shape[0], run->network.shape[1], run->network.shape[2],
                run->network.table.n_layers, run->network.table.first[run->network.table.n_layers],
                isa_name(run->network.isa));
     output_log(run->output, FILTAGS_LOG_INFO,
@@ -300,7 +300,7 @@ filtags_status step_activations(struct step *step) {
     pthread_mutex_init(&run.sums.lock, NULL);
     filtags_status status =
         filtags_dataset_open(options->images_dir, options->split, (uint32_t)options->seed_rn, &run.dataset);
-    if (!status) status = network_open(options, &run.network);
+    if (!status) status = network_open(options, step->callbacks, &run.network);
     if (!status) status = check_class_index(&run);
     if (!status) status = picture_list_create(run.dataset, false, (size_t)options->limit, &run.pictures);
     if (!status) status = step_open_output(step, "QFA", run.network.name, &run.output);

@@ -37,7 +37,7 @@ static filtags_status check_network(const struct evaluate_run *run) {
     const filtags_options *options = run->step->options;
     if (ours->n_layers != theirs->n_layers) {
         return error_set(FILTAGS_ERROR_DATA, "%s: tags of %zu layers expected, as --layers %s selects in %s, found %zu",
-                         options->filtags_file, ours->n_layers, options->layers, options->model, theirs->n_layers);
+                         options->filtags_file, ours->n_layers, options->layers, run->network.path, theirs->n_layers);
     }
     for (size_t i = 0; i < ours->n_layers; i++) {
         if (ours->n_filters[i] == theirs->n_filters[i]) continue;
@@ -46,14 +46,16 @@ static filtags_status check_network(const struct evaluate_run *run) {
                          ours->n_filters[i], theirs->n_filters[i]);
     }
     if (!run->record.model_sha256 || strcmp(run->record.model_sha256, run->network.sha256) == 0) return FILTAGS_OK;
-    if (options_is_given(options, OPTION_MODEL)) {
-        step_log(run->step, FILTAGS_LOG_WARNING, "%s is not the file that the tags were made with", options->model);
+    if (options_is_given(options, OPTION_MODEL) || options_is_given(options, OPTION_NETWORK) ||
+        options_is_given(options, OPTION_WEIGHTS)) {
+        step_log(run->step, FILTAGS_LOG_WARNING, "%s is not the file that the tags were made with", run->network.path);
         return FILTAGS_OK;
     }
     return error_set(FILTAGS_ERROR_DATA,
                      "%s: the file that the tags were made with expected (SHA-256 %.12s...), found another (%.12s...); "
-                     "give --model to use it all the same",
-                     options->model, run->record.model_sha256, run->network.sha256);
+                     "give %s to use it all the same",
+                     run->network.path, run->record.model_sha256, run->network.sha256,
+                     run->network.known ? "--weights" : "--model");
 }
 
 static void warn_of_classes(struct evaluate_run *run) {
@@ -97,7 +99,7 @@ static filtags_status compute(struct evaluate_run *run) {
     struct runner_job job = {.what = "evaluate",
                              .engine = run->engine,
                              .network = &run->network,
-                             .preprocess = (filtags_preprocess)options->preprocess,
+                             .preprocess = run->network.preprocess,
                              .images_dir = options->images_dir,
                              .files = run->pictures.files,
                              .n_files = run->pictures.n_files,
@@ -322,14 +324,15 @@ static filtags_status open_inputs(struct evaluate_run *run) {
     if (!status && !options->images_dir)
         status = error_set(FILTAGS_ERROR_USAGE, "--images-dir is missing, and no run.json beside %s has it",
                            options->filtags_file);
-    if (!status && !options->model)
-        status = error_set(FILTAGS_ERROR_USAGE, "--model is missing, and no run.json beside %s has it",
+    if (!status && !options->network && !options->model)
+        status = error_set(FILTAGS_ERROR_USAGE,
+                           "--network or --model is missing, and neither a run.json beside %s nor its name has it",
                            options->filtags_file);
     if (!status)
         status = filtags_dataset_open(options->images_dir, options->split, (uint32_t)options->seed_rn, &run->dataset);
-    if (!status) status = network_open(options, &run->network);
+    if (!status) status = network_open(options, step->callbacks, &run->network);
     if (!status) status = check_network(run);
-    if (!status) status = class_index_open(options->class_index, run->network.n_outputs, run->dataset, &run->index);
+    if (!status) status = class_index_open(options->class_index, &run->network, run->dataset, &run->index);
     if (!status) status = picture_list_create(run->dataset, true, (size_t)options->limit, &run->pictures);
     return status;
 }
@@ -341,7 +344,7 @@ filtags_status step_evaluate(struct step *step) {
     if (!status) {
         output_log(run.output, FILTAGS_LOG_INFO,
                    "network %s (%s), %zu layers, %zu filters, %zu test pictures of %zu, instruction set %s",
-                   run.network.name, step->options->model, run.network.table.n_layers,
+                   run.network.name, run.network.path, run.network.table.n_layers,
                    run.network.table.first[run.network.table.n_layers], run.pictures.n_files, run.pictures.n_all,
                    isa_name(run.network.isa));
         warn_of_classes(&run);

@@ -228,8 +228,8 @@ static filtags_status export_file(struct step *step, const char *path, struct ta
     filtags_status status = variables_open(path, &variables);
     if (!status) status = run_file_read_beside(path, &record, &is_found);
     if (!status) {
-        bool is_activations = variables_has(&variables, "filter_act_1"),
-             is_tags = variables_has(&variables, "filTags_k");
+        bool is_activations = variables_has(&variables, "filter_act_1") || variables_has(&variables, "filter_act_0");
+        bool is_tags = variables_has(&variables, "filTags_k") || variables_has(&variables, "labels_filters");
         if (variables_has(&variables, "totalhit_k")) {
             status = export_hitrates(&variables, table);
         } else if (is_activations || is_tags) {
@@ -250,7 +250,7 @@ static filtags_status export_to_report(struct step *step, struct table_writer *t
     size_t size_bytes = 0;
     table->stream = open_memstream(&text, &size_bytes);
     if (!table->stream) return error_out_of_memory(0);
-    filtags_status status = export_file(step, step->options->argument, table);
+    filtags_status status = export_file(step, step->options->arguments.items[0], table);
     if (fclose(table->stream) && !status) status = error_out_of_memory(size_bytes);
     if (!status) buffer_append(&step->run->report, text, size_bytes);
     free(text);
@@ -262,7 +262,7 @@ static filtags_status export_to_file(struct step *step, struct table_writer *tab
     filtags_status status = file_writer_open(&writer, step->options->output);
     if (status) return status;
     table->stream = writer.stream;
-    status = export_file(step, step->options->argument, table);
+    status = export_file(step, step->options->arguments.items[0], table);
     if (!status) status = file_writer_commit(&writer);
     file_writer_abort(&writer);
     if (!status) status = run_add_file(step->run, step->options->output);

@@ -73,12 +73,19 @@ static void append_table(struct buffer *to, const filtags_model *model, const bo
                   n_filters);
 }
 
+/* The architecture is enough. */
+static filtags_status load_model(const filtags_options *options, filtags_model **model) {
+    if (!options->network)
+        return filtags_model_load(options->model, options->size.height, options->size.width, model);
+    return filtags_model_create_network(options->network, (size_t)options->classes, NULL, model);
+}
+
 filtags_status step_layers(struct step *step) {
     const filtags_options *options = step->options;
     filtags_model *model = NULL;
     size_t *layers = NULL, n_layers = 0;
     bool *is_tagged = NULL;
-    filtags_status status = filtags_model_load(options->model, options->size.height, options->size.width, &model);
+    filtags_status status = load_model(options, &model);
     if (!status && !(is_tagged = memory_new(filtags_model_n_layers(model), sizeof *is_tagged)))
         status = FILTAGS_ERROR_MEMORY;
     if (!status) status = model_select_layers(model, options->layers, &layers, &n_layers);

@@ -8,6 +8,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "engine/isa.h"
+#include "fetch/cache.h"
+#include "labels/labels.h"
 #include "model/model.h"
 #include "steps/steps.h"
 
@@ -33,35 +35,77 @@ static filtags_status describe_layers(struct network *network, size_t n_layers) 
     return status;
 }
 
-filtags_status network_open(const filtags_options *options, struct network *network) {
-    filtags_status status = FILTAGS_ERROR_MEMORY;
+/* What the command line alone doesn't tell: the network may come from the run before. */
+static filtags_status check_options(const filtags_options *options) {
+    const char *problem = NULL;
+    if (!options->network && !options->model) problem = "--network NAME or --model FILE is missing";
+    else if (options->network && options_is_given(options, OPTION_PREPROCESS))
+        problem = "--preprocess is for --model: a known network has its own preprocessing";
+    else if (options->network && options_is_given(options, OPTION_SIZE))
+        problem = "--size is for --model: a known network has its own size";
+    else if (!options->network && options_is_given(options, OPTION_WEIGHTS))
+        problem = "--weights is for --network: a model file has its own weights";
+    else if (!options->network && options_is_given(options, OPTION_CLASSES))
+        problem = "--classes is for --network: a model file has its own number of outputs";
+    return problem ? error_set(FILTAGS_ERROR_USAGE, "%s", problem) : FILTAGS_OK;
+}
+
+static filtags_status open_known(const filtags_options *options, const filtags_callbacks *callbacks,
+                                 struct network *network) {
+    const filtags_network *known = filtags_network_find(options->network);
+    enum weights_source source;
+    filtags_status status = FILTAGS_OK;
+    if (!known) return error_set(FILTAGS_ERROR_USAGE, "--network: '%s' is not known", options->network);
+    network->known = known;
+    network->preprocess = known->preprocess;
+    network->has_official_weights = !options->weights;
+    if (!options->weights && options->classes && options->classes != known->n_classes) {
+        return error_set(FILTAGS_ERROR_USAGE,
+                         "--classes %llu: the official weights of %s are for %zu outputs; give your own with --weights",
+                         (unsigned long long)options->classes, known->name, known->n_classes);
+    }
+    if (!(network->name = memory_copy_string(known->name))) return FILTAGS_ERROR_MEMORY;
+    if (!options->weights) status = weights_open(known, options->offline, callbacks, &network->path, &source);
+    else if (!(network->path = memory_copy_string(options->weights))) status = FILTAGS_ERROR_MEMORY;
+    if (status) return status;
+    return filtags_model_create_network(known->name, (size_t)options->classes, network->path, &network->model);
+}
+
+static filtags_status open_own(const filtags_options *options, struct network *network) {
+    network->preprocess = (filtags_preprocess)options->preprocess;
+    network->name = name_of_model(options->model);
+    network->path = memory_copy_string(options->model);
+    if (!network->name || !network->path) return FILTAGS_ERROR_MEMORY;
+    return filtags_model_load(options->model, options->size.height, options->size.width, &network->model);
+}
+
+static filtags_status check_input(const struct network *network) {
+    if (network->shape[2] != 1 && network->shape[2] != 3) {
+        return error_set(FILTAGS_ERROR_UNSUPPORTED, "%s: an input of 1 or 3 channels expected, found %zu",
+                         network->path, network->shape[2]);
+    }
+    if (network->shape[2] == 1 &&
+        (network->preprocess == FILTAGS_PREPROCESS_CAFFE || network->preprocess == FILTAGS_PREPROCESS_TORCH)) {
+        return error_set(FILTAGS_ERROR_USAGE, "--preprocess caffe and torch are for 3 channels, and %s takes 1",
+                         network->path);
+    }
+    return FILTAGS_OK;
+}
+
+filtags_status network_open(const filtags_options *options, const filtags_callbacks *callbacks,
+                            struct network *network) {
     struct network opened = {0};
     size_t n_layers;
-    if (!options->model) return error_set(FILTAGS_ERROR_USAGE, "--model is missing: the network's file expected");
-    opened.name = name_of_model(options->model);
-    if (!opened.name) goto fail;
-    status = filtags_model_load(options->model, options->size.height, options->size.width, &opened.model);
-    if (status) goto fail;
-    status = hash_file(options->model, opened.sha256);
-    if (status) goto fail;
-    status = isa_resolve((filtags_isa)options->isa, &opened.isa);
+    filtags_status status = check_options(options);
+    if (!status) status = options->network ? open_known(options, callbacks, &opened) : open_own(options, &opened);
+    if (!status) status = hash_file(HASH_SHA256, opened.path, opened.sha256);
+    if (!status) status = isa_resolve((filtags_isa)options->isa, &opened.isa);
     if (status) goto fail;
     filtags_model_input_shape(opened.model, opened.shape);
     opened.n_outputs = filtags_model_n_outputs(opened.model);
-    if (opened.shape[2] != 1 && opened.shape[2] != 3) {
-        status = error_set(FILTAGS_ERROR_UNSUPPORTED, "%s: an input of 1 or 3 channels expected, found %zu",
-                           options->model, opened.shape[2]);
-        goto fail;
-    }
-    if (opened.shape[2] == 1 &&
-        (options->preprocess == FILTAGS_PREPROCESS_CAFFE || options->preprocess == FILTAGS_PREPROCESS_TORCH)) {
-        status = error_set(FILTAGS_ERROR_USAGE, "--preprocess caffe and torch are for 3 channels, and %s takes 1",
-                           options->model);
-        goto fail;
-    }
-    status = model_select_layers(opened.model, options->layers, &opened.layers, &n_layers);
-    if (status) goto fail;
-    status = describe_layers(&opened, n_layers);
+    status = check_input(&opened);
+    if (!status) status = model_select_layers(opened.model, options->layers, &opened.layers, &n_layers);
+    if (!status) status = describe_layers(&opened, n_layers);
     if (status) goto fail;
     *network = opened;
     return FILTAGS_OK;
@@ -75,12 +119,14 @@ void network_close(struct network *network) {
     filter_table_free(&network->table);
     free(network->layers);
     free(network->name);
+    free(network->path);
     *network = (struct network){0};
 }
 
+/* text: NULL leaves the field empty. */
 static filtags_status replace_text(char **field, const char *text) {
-    char *copy = memory_copy_string(text);
-    if (!copy) return FILTAGS_ERROR_MEMORY;
+    char *copy = text ? memory_copy_string(text) : NULL;
+    if (text && !copy) return FILTAGS_ERROR_MEMORY;
     free(*field);
     *field = copy;
     return FILTAGS_OK;
@@ -123,15 +169,19 @@ static const char *preprocess_name(int preprocess) {
 filtags_status network_describe(const struct network *network, const filtags_options *options,
                                 struct run_record *record) {
     filtags_status status = replace_text(&record->network, network->name);
-    if (!status) status = replace_path(&record->model, options->model);
+    if (!status) status = replace_text(&record->known, network->known ? network->known->name : NULL);
+    if (!status) status = replace_text(&record->weights, NULL);
+    if (!status) status = replace_text(&record->model, NULL);
+    if (!status) status = replace_path(network->known ? &record->weights : &record->model, network->path);
     if (!status) status = replace_text(&record->model_sha256, network->sha256);
     if (!status) status = replace_text(&record->layers, options->layers);
-    if (!status) status = replace_text(&record->preprocess, preprocess_name(options->preprocess));
+    if (!status) status = replace_text(&record->preprocess, preprocess_name(network->preprocess));
     if (!status) status = replace_text(&record->isa, isa_name(network->isa));
     if (!status && options->class_index) status = replace_path(&record->class_index, options->class_index);
     if (!status) status = replace_layers(network, record);
     memcpy(record->size, network->shape, sizeof record->size);
     record->n_outputs = network->n_outputs;
+    record->has_official_weights = network->has_official_weights;
     return status;
 }
 
@@ -208,21 +258,34 @@ static filtags_status read_class_index(const char *path, struct class_index *ind
     return status;
 }
 
-filtags_status class_index_open(const char *path, size_t n_outputs, const filtags_dataset *dataset,
+/* What the outputs are called where no file says it. */
+static filtags_status name_outputs(const struct network *network, const filtags_dataset *dataset,
+                                   struct class_index *index) {
+    bool is_imagenet = network->known && index->n == IMAGENET_N_CLASSES;
+    index->is_assumed = !is_imagenet && filtags_dataset_n_classes(dataset) == index->n;
+    for (size_t i = 0; i < index->n; i++) {
+        const char *label = NULL;
+        if (is_imagenet) {
+            index->wnids[i] = memory_copy_string(imagenet_classes()[i].wnid);
+            label = imagenet_classes()[i].label;
+        } else if (index->is_assumed) {
+            index->wnids[i] = memory_copy_string(filtags_dataset_class_name(dataset, i));
+        } else {
+            index->wnids[i] = memory_format("%zu", i);
+        }
+        if (!index->wnids[i]) return FILTAGS_ERROR_MEMORY;
+        index->labels[i] = memory_copy_string(label ? label : index->wnids[i]);
+        if (!index->labels[i]) return FILTAGS_ERROR_MEMORY;
+    }
+    return FILTAGS_OK;
+}
+
+filtags_status class_index_open(const char *path, const struct network *network, const filtags_dataset *dataset,
                                 struct class_index *result) {
     struct class_index index;
-    filtags_status status = class_index_create(n_outputs, &index);
+    filtags_status status = class_index_create(network->n_outputs, &index);
     if (status) return status;
-    index.is_assumed = !path && filtags_dataset_n_classes(dataset) == n_outputs;
-    if (path) {
-        status = read_class_index(path, &index);
-    }
-    for (size_t i = 0; !path && !status && i < n_outputs; i++) {
-        index.wnids[i] =
-            index.is_assumed ? memory_copy_string(filtags_dataset_class_name(dataset, i)) : memory_format("%zu", i);
-        index.labels[i] = index.wnids[i] ? memory_copy_string(index.wnids[i]) : NULL;
-        if (!index.labels[i]) status = FILTAGS_ERROR_MEMORY;
-    }
+    status = path ? read_class_index(path, &index) : name_outputs(network, dataset, &index);
     if (status) class_index_free(&index);
     else *result = index;
     return status;

@@ -8,18 +8,24 @@
 #include "tagging/tags.h"
 
 struct network {
-    char *name; /* in file names: the model file's stem, '-' replaced by '_' */
+    char *name; /* in file names: the known network's, or the model file's stem, '-' replaced by '_' */
+    const filtags_network *known; /* NULL: a model of the user's own */
+    char *path;                   /* of the model file, or of the known network's weights */
+    bool has_official_weights;
+    filtags_preprocess preprocess;
     filtags_model *model;
-    char sha256[HASH_HEX_BYTES];
-    size_t shape[3]; /* input: height, width, channels */
+    char sha256[HASH_HEX_BYTES]; /* of the file at path */
+    size_t shape[3];             /* input: height, width, channels */
     size_t n_outputs;
     size_t *layers; /* [table.n_layers] tapped layers */
     struct filter_table table;
     filtags_isa isa; /* what --isa comes to on this processor */
 };
 
-/* Load the model of the options (--model, --size) and select the layers (--layers). */
-FILTAGS_MUST_USE filtags_status network_open(const filtags_options *options, struct network *network);
+/* Load the network of the options - --network with --weights or the official ones, which may have to be downloaded, or
+ * --model and --size - and select the layers (--layers). USAGE: options that don't go together. */
+FILTAGS_MUST_USE filtags_status network_open(const filtags_options *options, const filtags_callbacks *callbacks,
+                                             struct network *network);
 void network_close(struct network *network);
 
 /* Put network and options into the record of a run (what is there already is replaced). */
@@ -34,11 +40,12 @@ struct class_index {
     bool is_assumed; /* made from the class folders in their order */
 };
 
-/* Name the n_outputs outputs: from --class-index (line i: "wnid label" of output i; blank lines are skipped), else
- * from the class folders where their number is the outputs', else by their index. DATA: the file has another number of
- * lines; FORMAT: it isn't text; IO, MEMORY. */
-FILTAGS_MUST_USE filtags_status class_index_open(const char *path, size_t n_outputs, const filtags_dataset *dataset,
-                                                 struct class_index *index);
+/* Name the network's outputs: from path, --class-index, unless that is NULL (line i: "wnid label" of output i; blank
+ * lines are skipped), else ImageNet's classes for a known network with as many outputs, else from the class folders
+ * where their number is the outputs', else by their index. DATA: the file has another number of lines; FORMAT: it isn't
+ * text; IO, MEMORY. */
+FILTAGS_MUST_USE filtags_status class_index_open(const char *path, const struct network *network,
+                                                 const filtags_dataset *dataset, struct class_index *index);
 void class_index_free(struct class_index *index);
 /* How many class folders are named like an output. */
 size_t class_index_n_matches(const struct class_index *index, const filtags_dataset *dataset);

@@ -17,7 +17,8 @@ static const struct {
 } steps[] = {{COMMAND_ACTIVATIONS, step_activations}, {COMMAND_TAG, step_tag},
              {COMMAND_EVALUATE, step_evaluate},       {COMMAND_HITRATES, step_hitrates},
              {COMMAND_PIPELINE, step_pipeline},       {COMMAND_DEMO, step_demo},
-             {COMMAND_EXPORT, step_export},           {COMMAND_LAYERS, step_layers}};
+             {COMMAND_EXPORT, step_export},           {COMMAND_LAYERS, step_layers},
+             {COMMAND_NETWORKS, step_networks},       {COMMAND_FETCH, step_fetch}};
 
 filtags_status filtags_run_command(const filtags_options *options, const filtags_callbacks *callbacks,
                                    filtags_run **result) {

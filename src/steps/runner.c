@@ -132,8 +132,11 @@ static void report_progress(struct runner *runner, size_t n) {
     pthread_mutex_lock(&runner->lock);
     runner->n_done += n;
     if (callbacks && callbacks->progress) {
-        filtags_progress progress = {runner->job->what, runner->n_done, runner->job->n_files,
-                                     seconds_since(&runner->start)};
+        filtags_progress progress = {.what = runner->job->what,
+                                     .unit = "pictures",
+                                     .n_done = runner->n_done,
+                                     .n_total = runner->job->n_files,
+                                     .elapsed_sec = seconds_since(&runner->start)};
         callbacks->progress(callbacks->user, &progress);
     }
     if (callbacks && callbacks->is_cancelled) is_cancelled = callbacks->is_cancelled(callbacks->user);

@@ -178,13 +178,28 @@ static void warn_of_differences(struct step *step, const struct run_record *reco
     }
 }
 
+/* A file without run.json: what its name calls the network may be a known one. */
+static filtags_status know_network(struct run_record *record) {
+    const filtags_network *known = record->network ? filtags_network_find(record->network) : NULL;
+    if (!known) return FILTAGS_OK;
+    record->has_official_weights = true;
+    record->known = memory_copy_string(known->name);
+    return record->known ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
+}
+
 filtags_status step_inherit(struct step *step, const char *vars_path, struct run_record *record) {
     char split[40], seed[24], limit[24], size[48];
     bool is_found;
     filtags_options *options = step->options;
     filtags_status status = run_file_read_beside(vars_path, record, &is_found);
-    if (status || !is_found) return status;
+    if (!status && !is_found) status = know_network(record);
+    if (status) return status;
     warn_of_differences(step, record);
+    bool has_own_model = options_is_given(options, OPTION_MODEL);
+    bool has_own_network = options_is_given(options, OPTION_NETWORK);
+    bool has_old_model = record->model && !has_own_model && !has_own_network;
+    bool is_same_network = record->known && (!has_own_network || strcmp(options->network, record->known) == 0);
+    bool wants_weights = is_same_network && !has_own_model && !record->has_official_weights;
     snprintf(split, sizeof split, "%.17g", record->split);
     snprintf(seed, sizeof seed, "%lu", (unsigned long)record->seed_rn);
     snprintf(limit, sizeof limit, "%zu", record->limit);
@@ -192,9 +207,11 @@ filtags_status step_inherit(struct step *step, const char *vars_path, struct run
     const struct {
         enum option_id id;
         const char *value;
-    } inherited[] = {{OPTION_MODEL, record->model},
+    } inherited[] = {{OPTION_NETWORK, has_own_model ? NULL : record->known},
+                     {OPTION_WEIGHTS, wants_weights ? record->weights : NULL},
+                     {OPTION_MODEL, has_own_network ? NULL : record->model},
                      {OPTION_PREPROCESS, record->preprocess},
-                     {OPTION_SIZE, record->size[0] && !options_is_given(options, OPTION_MODEL) ? size : NULL},
+                     {OPTION_SIZE, has_old_model && record->size[0] ? size : NULL},
                      {OPTION_LAYERS, record->layers},
                      {OPTION_CLASS_INDEX, record->class_index},
                      {OPTION_IMAGES_DIR, record->images_dir},

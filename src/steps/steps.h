@@ -31,7 +31,9 @@ FILTAGS_MUST_USE filtags_status step_hitrates(struct step *step);
 FILTAGS_MUST_USE filtags_status step_pipeline(struct step *step);
 FILTAGS_MUST_USE filtags_status step_demo(struct step *step);
 FILTAGS_MUST_USE filtags_status step_export(struct step *step);
+FILTAGS_MUST_USE filtags_status step_networks(struct step *step);
 FILTAGS_MUST_USE filtags_status step_layers(struct step *step);
+FILTAGS_MUST_USE filtags_status step_fetch(struct step *step);
 
 /* ---- shared by the steps ---- */
 
@@ -44,8 +46,8 @@ FILTAGS_MUST_USE filtags_status step_close_output(struct step *step, struct outp
                                                   const struct run_record *record, const struct run_number *numbers,
                                                   size_t n_numbers);
 
-/* Take what is not given from the run before (the run.json beside vars_path), warn where a given split, seed or
- * images_dir differs from it, and leave it in *record. The caller frees *record. */
+/* Take what is not given from the run before (the run.json beside vars_path, else its name), warn where a given split,
+ * seed or images_dir differs from it, and leave it in *record. The caller frees *record. */
 FILTAGS_MUST_USE filtags_status step_inherit(struct step *step, const char *vars_path, struct run_record *record);
 
 /* Make *record that of a step that was given previous_path. */

@@ -7,7 +7,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-static const char *const variable_names[] = {[FILTAGS_RULE_K] = "filTags_k", [FILTAGS_RULE_Q] = "filTags_q"};
+/* ours and the published script's */
+static const char *const variable_names[2][2] = {{[FILTAGS_RULE_K] = "filTags_k", [FILTAGS_RULE_Q] = "filTags_q"},
+                                                 {[FILTAGS_RULE_K] = "labels_filters",
+                                                  [FILTAGS_RULE_Q] = "labels_filters_per"}};
 
 /* What is being read. */
 struct tag_reader {
@@ -16,10 +19,16 @@ struct tag_reader {
     struct tag_file *to;
     uint32_t *label_of_str; /* [pickle_n_strs] number of a label + 1; 0: not seen yet */
     size_t labels_capacity;
+    bool is_published; /* the published script's file: its keys of k are places in the list of values */
+    pickle_value values; /* there: the dict of q, whose keys are these values in order */
 };
 
+static const char *name_of(const struct tag_reader *reader, filtags_rule rule) {
+    return variable_names[reader->is_published][rule];
+}
+
 static filtags_status refuse(const struct tag_reader *reader, struct selector selector, const char *problem) {
-    return error_set(FILTAGS_ERROR_DATA, "%s: %s[%g]: %s", reader->variables->path, variable_names[selector.rule],
+    return error_set(FILTAGS_ERROR_DATA, "%s: %s[%g]: %s", reader->variables->path, name_of(reader, selector.rule),
                      selector.value, problem);
 }
 
@@ -123,14 +132,63 @@ static filtags_status read_selector(struct tag_reader *reader, struct selector s
 
 /* ---------------------------------------------------------------- the lists of k and of q */
 
+/* The value of k or q that a key stands for. */
+static double value_of_key(const struct tag_reader *reader, filtags_rule rule, pickle_value key) {
+    const struct pickle_file *file = reader->variables->file;
+    double number = pickle_as_number(file, key);
+    if (!reader->is_published || rule == FILTAGS_RULE_Q) return number;
+    pickle_value value, layers;
+    pickle_pair(file, reader->values, (size_t)number, &value, &layers); /* check_published: it is there */
+    return pickle_as_number(file, value);
+}
+
+static bool find_layers(const struct tag_reader *reader, pickle_value dict, struct selector selector,
+                        pickle_value *layers) {
+    const struct pickle_file *file = reader->variables->file;
+    for (size_t i = 0; i < pickle_length(file, dict); i++) {
+        pickle_value key;
+        pickle_pair(file, dict, i, &key, layers);
+        enum pickle_kind kind = pickle_kind_of(file, key);
+        bool is_number = kind == PICKLE_INT || kind == PICKLE_FLOAT;
+        if (is_number && value_of_key(reader, selector.rule, key) == selector.value) return true;
+    }
+    return false;
+}
+
+/* The script went through one list of values for k and for q, in the same order. So the keys of q, which a dict keeps
+ * in their order, tell what the places that are k's keys stand for. */
+static filtags_status check_published(struct tag_reader *reader) {
+    const struct variables *variables = reader->variables;
+    const struct pickle_file *file = variables->file;
+    pickle_value dict;
+    filtags_status status = variables_get(variables, name_of(reader, FILTAGS_RULE_K), PICKLE_DICT, &dict);
+    if (!status) status = variables_get(variables, name_of(reader, FILTAGS_RULE_Q), PICKLE_DICT, &reader->values);
+    if (status) return status;
+    size_t n_places = pickle_length(file, dict), n_values = pickle_length(file, reader->values);
+    bool are_keys_right = n_places == n_values;
+    for (size_t i = 0; i < n_places && are_keys_right; i++) {
+        pickle_value place, value, layers;
+        pickle_pair(file, dict, i, &place, &layers);
+        pickle_pair(file, reader->values, i, &value, &layers);
+        enum pickle_kind kind = pickle_kind_of(file, value);
+        are_keys_right = pickle_kind_of(file, place) == PICKLE_INT && pickle_as_int(file, place) >= 0 &&
+                         (uint64_t)pickle_as_int(file, place) < n_values &&
+                         (kind == PICKLE_INT || kind == PICKLE_FLOAT);
+    }
+    if (are_keys_right) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_DATA,
+                     "%s: labels_filters with the places 0, 1, ... of labels_filters_per's %zu values as keys "
+                     "expected, found others (%zu keys)",
+                     variables->path, n_values, n_places);
+}
+
 static filtags_status read_wanted(struct tag_reader *reader, filtags_rule rule, pickle_value dict,
                                   const struct number_list *k_q) {
-    const struct pickle_file *file = reader->variables->file;
     for (size_t i = 0; i < k_q->n; i++) {
         pickle_value layers;
         struct selector selector = {rule, k_q->values[i]};
         if (rule == FILTAGS_RULE_K && selector.value != floor(selector.value)) continue;
-        if (!dict_find_number(file, dict, selector.value, &layers)) {
+        if (!find_layers(reader, dict, selector, &layers)) {
             step_log(reader->step, FILTAGS_LOG_WARNING, "%s has no tags for %s = %g: it is left out",
                      reader->variables->path, rule == FILTAGS_RULE_K ? "k" : "q", selector.value);
             continue;
@@ -149,9 +207,9 @@ static filtags_status read_all(struct tag_reader *reader, filtags_rule rule, pic
         enum pickle_kind kind = pickle_kind_of(file, key);
         if (kind != PICKLE_INT && kind != PICKLE_FLOAT) {
             return error_set(FILTAGS_ERROR_DATA, "%s: %s: numbers as keys expected, found a %s",
-                             reader->variables->path, variable_names[rule], pickle_kind_name(kind));
+                             reader->variables->path, name_of(reader, rule), pickle_kind_name(kind));
         }
-        filtags_status status = read_selector(reader, (struct selector){rule, pickle_as_number(file, key)}, layers);
+        filtags_status status = read_selector(reader, (struct selector){rule, value_of_key(reader, rule, key)}, layers);
         if (status) return status;
     }
     return FILTAGS_OK;
@@ -159,7 +217,7 @@ static filtags_status read_all(struct tag_reader *reader, filtags_rule rule, pic
 
 static filtags_status read_rule(struct tag_reader *reader, filtags_rule rule, const struct number_list *k_q) {
     pickle_value dict;
-    filtags_status status = variables_get(reader->variables, variable_names[rule], PICKLE_DICT, &dict);
+    filtags_status status = variables_get(reader->variables, name_of(reader, rule), PICKLE_DICT, &dict);
     if (status) return status;
     struct tag_file *to = reader->to;
     size_t n_most = to->n_selectors + (k_q->n ? k_q->n : pickle_length(reader->variables->file, dict));
@@ -184,6 +242,10 @@ filtags_status tag_file_open(struct step *step, const char *path, const struct n
     filtags_status status = variables_open(path, &variables);
     if (!status && !(reader.label_of_str = memory_new(pickle_n_strs(variables.file), sizeof *reader.label_of_str)))
         status = FILTAGS_ERROR_MEMORY;
+    if (!status) {
+        reader.is_published = variables_has(&variables, variable_names[1][FILTAGS_RULE_K]);
+        if (reader.is_published) status = check_published(&reader);
+    }
     if (!status) status = read_rule(&reader, FILTAGS_RULE_K, k_q);
     if (!status) status = read_rule(&reader, FILTAGS_RULE_Q, k_q);
     if (!status && tag_file.n_selectors == 0)

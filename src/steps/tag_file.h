@@ -1,4 +1,5 @@
-/* tag_file.h - the contents of step 2's file, as far as a list of k and q needs them. */
+/* tag_file.h - the contents of step 2's file, or of the published script's (docs/published-files.md), as far as a list
+ * of k and q needs them. */
 #ifndef FILTAGS_STEPS_TAG_FILE_H
 #define FILTAGS_STEPS_TAG_FILE_H
 

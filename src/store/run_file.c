@@ -42,6 +42,11 @@ static char *network_of_prefix(const char *prefix) {
     return NULL;
 }
 
+/* The published scripts' files; they took every layer with "conv" in its name. */
+static bool is_published_prefix(const char *prefix) {
+    return strstr(path_base(prefix), "-CA-") || strstr(path_base(prefix), "-LF-");
+}
+
 /* ---------------------------------------------------------------- writing */
 
 /* Names that aren't UTF-8 can't be JSON strings: they become {"hex": "..."}. */
@@ -67,6 +72,9 @@ static json_t *json_of_layers(const struct run_record *record) {
 static json_t *json_of_network(const struct run_record *record) {
     json_t *network = json_object();
     json_object_set_new(network, "name", json_from_text(record->network));
+    json_object_set_new(network, "network", json_from_text(record->known));
+    json_object_set_new(network, "weights", json_from_text(record->weights));
+    json_object_set_new(network, "weights_official", json_boolean(record->has_official_weights));
     json_object_set_new(network, "model", json_from_text(record->model));
     json_object_set_new(network, "model_sha256", json_from_text(record->model_sha256));
     json_object_set_new(network, "class_index", json_from_text(record->class_index));
@@ -245,6 +253,9 @@ static void read_network(struct reader *reader, const json_t *root, struct run_r
     const json_t *network = get_object(reader, root, "network");
     const json_t *shape = json_object_get(network, "input_shape");
     record->network = get_text(reader, network, "name");
+    record->known = get_text(reader, network, "network");
+    record->weights = get_text(reader, network, "weights");
+    record->has_official_weights = json_is_true(json_object_get(network, "weights_official"));
     record->model = get_text(reader, network, "model");
     record->model_sha256 = get_text(reader, network, "model_sha256");
     record->class_index = get_text(reader, network, "class_index");
@@ -315,6 +326,7 @@ filtags_status run_file_read_beside(const char *vars_path, struct run_record *re
         if (!status) status = read_record(path, buffer_text(&text), &found);
     } else {
         found.network = network_of_prefix(prefix);
+        if (is_published_prefix(prefix)) found.layers = memory_copy_string("name");
         status = FILTAGS_OK;
     }
     if (!status) {
@@ -331,9 +343,9 @@ done:
 }
 
 void run_record_free(struct run_record *record) {
-    char **strings[] = {&record->command,      &record->network,     &record->previous, &record->model,
-                        &record->model_sha256, &record->class_index, &record->layers,   &record->preprocess,
-                        &record->isa,          &record->images_dir};
+    char **strings[] = {&record->command,      &record->network,     &record->previous, &record->known,
+                        &record->weights,      &record->model,       &record->layers,   &record->preprocess,
+                        &record->model_sha256, &record->class_index, &record->isa,      &record->images_dir};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) free(*strings[i]);
     for (size_t i = 0; i < record->n_layers; i++) free(record->layer_names[i]);
     free(record->layer_names);

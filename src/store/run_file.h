@@ -13,8 +13,11 @@ struct run_record {
     char *command;  /* "activations" */
     char *network;  /* name in file names */
     char *previous; /* absolute path of the main file that this step was given */
-    char *model;    /* absolute path */
-    char *model_sha256;
+    char *known;    /* name of the known network, as filtags_networks has it; NULL: a model of the user's own */
+    char *weights;  /* of a known network: absolute path */
+    bool has_official_weights;
+    char *model; /* of a network of the user's own: absolute path */
+    char *model_sha256; /* of the model, or of the weights of a known network */
     char *class_index; /* absolute path */
     char *layers;      /* --layers as given */
     char *preprocess;  /* "caffe", ... */
@@ -49,8 +52,9 @@ FILTAGS_MUST_USE filtags_status run_file_write(struct output *output, const stru
                                                const struct run_number *numbers, size_t n_numbers);
 
 /* Read the run.json beside a -vars.pkl (or -varsX.pkl). Where there is none, the record has the network from the
- * file's name (NULL if that can't be told) and nothing else, and *is_found is false. FORMAT: malformed, or of a
- * newer format version. The caller frees *record with run_record_free. */
+ * file's name (NULL if that can't be told), for a published script's file (-CA-, -LF-) the layers that it took, and
+ * nothing else, and *is_found is false. FORMAT: malformed, or of a newer format version. The caller frees *record with
+ * run_record_free. */
 FILTAGS_MUST_USE filtags_status run_file_read_beside(const char *vars_path, struct run_record *record, bool *is_found);
 
 void run_record_free(struct run_record *record);

@@ -56,20 +56,26 @@ void variables_close(struct variables *variables) {
     *variables = (struct variables){0};
 }
 
-static bool find(const struct variables *variables, const char *name, pickle_value *value) {
+/* The name in the list of names; NULL: none. *value, unless NULL, gets the variable. */
+static const char *find(const struct variables *variables, const char *name, pickle_value *value) {
     pickle_value list = pickle_file_value(variables->names, 0);
+    size_t length = strlen(name);
     for (size_t i = 0; i < pickle_length(variables->names, list); i++) {
-        if (strcmp(pickle_as_str(variables->names, pickle_item(variables->names, list, i), NULL), name) == 0) {
-            *value = pickle_file_value(variables->file, i);
-            return true;
-        }
+        const char *present = pickle_as_str(variables->names, pickle_item(variables->names, list, i), NULL);
+        if (strcspn(present, ":") != length || strncmp(present, name, length) != 0) continue;
+        if (value) *value = pickle_file_value(variables->file, i);
+        return present;
     }
-    return false;
+    return NULL;
 }
 
-bool variables_has(const struct variables *variables, const char *name) {
-    pickle_value value;
-    return find(variables, name, &value);
+bool variables_has(const struct variables *variables, const char *name) { return find(variables, name, NULL) != NULL; }
+
+const char *variables_remark(const struct variables *variables, const char *name) {
+    const char *remark = find(variables, name, NULL);
+    if (!remark) return NULL;
+    remark += strlen(name);
+    return remark + strspn(remark, ": ");
 }
 
 filtags_status variables_get(const struct variables *variables, const char *name, enum pickle_kind kind,

@@ -1,4 +1,5 @@
-/* variables.h - the variables of a -vars.pkl file, by name. */
+/* variables.h - the variables of a -vars.pkl file, by name. The published scripts' files have no ending, and some of
+ * their names go on behind a colon ("filter_act_0: filter activations of class cat"), which is no part of the name. */
 #ifndef FILTAGS_STORE_VARIABLES_H
 #define FILTAGS_STORE_VARIABLES_H
 
@@ -15,6 +16,8 @@ FILTAGS_MUST_USE filtags_status variables_open(const char *path, struct variable
 void variables_close(struct variables *variables);
 
 bool variables_has(const struct variables *variables, const char *name);
+/* What stands behind the colon of a name (blanks skipped), "" where there is nothing. NULL: no variable of the name. */
+const char *variables_remark(const struct variables *variables, const char *name);
 /* Get a variable of the kind that is expected. DATA: there is none of that name, or it is of another kind. */
 FILTAGS_MUST_USE filtags_status variables_get(const struct variables *variables, const char *name,
                                               enum pickle_kind kind, pickle_value *value);

@@ -46,7 +46,8 @@ def test_fields_of_every_step(single, images, kind):
     assert record["n_warnings"] == len(steps.warnings(single, kind))
     assert 0 <= record["elapsed_sec"] < 60
     assert record["network"] == {
-        "name": "mixed", "model": str(steps.MODEL), "preprocess": "unit", "input_shape": [40, 48, 3], "n_outputs": 5,
+        "name": "mixed", "model": str(steps.MODEL), "network": None, "weights": None, "weights_official": False,
+        "preprocess": "unit", "input_shape": [40, 48, 3], "n_outputs": 5,
         "model_sha256": hashlib.sha256(steps.MODEL.read_bytes()).hexdigest(),
         "class_index": str(single.parent / "index.txt"), "layers_option": "top_*,a_conv",
         "layers": [{"name": name, "filters": n} for name, n in (("a_conv", 12), ("top_conv1", 24), ("top_conv2", 32))],

@@ -158,7 +158,7 @@ def test_labels_of_another_type_or_number(copy):
     (lambda v: v["filter_act_2"].pop(), "filter_act_2: as many layers as in the first class expected"),
     (lambda v: set_item(v, "filter_act_2", 3, v["filter_act_2"][3][1:]), "filter_act_2: as many filters in each layer"),
     (lambda v: set_item(v, "filter_act_2", 3, v["filter_act_2"][3][:0]), "filter_act_2: as many filters in each layer"),
-    (lambda v: set_item(v, "filter_act_1", 0, [0.5] * 16), "filter_act_1: a list of NumPy arrays expected"),
+    (lambda v: set_item(v, "filter_act_1", 0, ["0.5"] * 16), "filter_act_1: a list of NumPy arrays expected"),
     (lambda v: set_item(v, "filter_act_1", 0, None), "filter_act_1: a list of NumPy arrays expected"),
     (lambda v: v.update(filter_act_1=v["filter_act_1"][0]), "'filter_act_1': a list expected, found"),
     (lambda v: v["filter_act_1"][0].__setitem__(3, 1.5), "filter_act_1: activations in [0, 1] expected"),
@@ -355,10 +355,11 @@ def test_without_run_json(copy, chain, tmp_path):
     assert tags.read_bytes() == steps.main_file(chain, "TF").read_bytes()
     tags = steps.main_file(copy, "TF")
     images = chain.parent / "images"
-    for words, missing in (([], "--images-dir"), (["--images-dir", images], "--model"),
-                           (["--model", steps.MODEL], "--images-dir")):
+    nothing = f"is missing, and no run.json beside {tags} has it"
+    for words, expected in (([], f"--images-dir {nothing}"), (["--model", steps.MODEL], f"--images-dir {nothing}"),
+                            (["--images-dir", images], f"and neither a run.json beside {tags} nor its name has it")):
         message = steps.run("evaluate", tags, "--save-dir", tmp_path, *words, status=2).stderr
-        assert f"{missing} is missing, and no run.json beside {tags} has it" in message
+        assert expected in message
     steps.run("evaluate", tags, "--save-dir", tmp_path, "--images-dir", images, "--model", steps.MODEL, "--preprocess",
               "unit", "--k-q", "1,5", "--split", 0.5)
     for number in (1, 2):

@@ -1,4 +1,5 @@
 """What can't be said as command and output: streams, signals, generated files."""
+import json
 import os
 import pathlib
 import pty
@@ -99,6 +100,21 @@ def test_progress_bar_needs_a_terminal(long_run, tmp_path):
     assert stderr_of("--quiet") == ""
 
 
+def test_networks_as_json(tmp_path):
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "KERAS_HOME": ""}
+    file = "vgg19_weights_tf_dim_ordering_tf_kernels.h5"
+    for folder in (tmp_path / "cache" / "filtags", tmp_path / ".keras" / "models"):
+        assert not any(network["cached"] for network in json.loads(run("networks", "--json", env=environment).stdout))
+        folder.mkdir(parents=True)
+        (folder / file).touch()
+        networks = json.loads(run("networks", "--json", env=environment).stdout)
+        assert len(networks) == 10
+        vgg19, = (network for network in networks if network["cached"])
+        assert (vgg19["name"], vgg19["path"], vgg19["n_filters"]) == ("VGG19", str(folder / file), 5504)
+        assert vgg19["weights_url"].endswith("/keras-applications/vgg19/" + file)
+        (folder / file).unlink()
+
+
 def test_every_command_has_a_manual_page():
     pages = sorted(path.name for path in BUILD.glob("filtags*.1"))
     builtin = {"help", "man", "completion"}
@@ -135,6 +151,10 @@ def test_bash_completion():
     assert complete_bash("activations", "--isa", "avx") == ["avx2", "avx512"]
     assert complete_bash("activations", "--model", "") == []  # bash offers files
     assert complete_bash("completion", "z") == ["zsh"]
+    assert complete_bash("activations", "--network", "VGG") == ["VGG16", "VGG19"]
+    assert complete_bash("layers", "Inc") == ["InceptionV3", "InceptionResNetV2"]
+    assert complete_bash("fetch", "VGG16", "a") == ["all"]
+    assert complete_bash("fetch", "--q") == ["--quiet"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

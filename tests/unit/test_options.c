@@ -33,7 +33,7 @@ static void test_table_is_complete(void **state) {
     (void)state;
     size_t n_commands, n_rows = 0;
     const filtags_command *commands = filtags_commands(&n_commands);
-    assert_int_equal(n_commands, 8);
+    assert_int_equal(n_commands, 10);
     for (size_t c = 0; c < n_commands; c++) {
         const filtags_option *option;
         assert_true(*commands[c].summary && *commands[c].details);
@@ -266,17 +266,43 @@ static void test_arguments(void **state) {
     assert_int_equal(filtags_options_add_argument(options, "a"), FILTAGS_ERROR_USAGE);
     assert_string_equal(filtags_error_message(), "no argument expected, found 'a'");
     filtags_options_destroy(options);
+    options = create("layers"); /* a known network, or a file */
+    assert_int_equal(filtags_options_add_argument(options, "resnet50v2"), FILTAGS_OK);
+    assert_string_equal(options->network, "ResNet50V2");
+    assert_null(options->model);
+    assert_int_equal(filtags_options_add_argument(options, "m.h5"), FILTAGS_ERROR_USAGE);
+    assert_string_equal(filtags_error_message(), "one NETWORK|FILE expected, found 'resnet50v2' and 'm.h5'");
+    filtags_options_destroy(options);
+    options = create("layers");
+    assert_int_equal(filtags_options_add_argument(options, "./ResNet50V2"), FILTAGS_OK);
+    assert_string_equal(options->model, "./ResNet50V2");
+    assert_int_equal(filtags_options_add_argument(options, "VGG16"), FILTAGS_ERROR_USAGE);
+    filtags_options_destroy(options);
+    options = create("fetch"); /* any number of them */
+    assert_int_equal(options_check(options), FILTAGS_ERROR_USAGE);
+    assert_string_equal(filtags_error_message(), "NETWORK... is missing");
+    assert_int_equal(filtags_options_add_argument(options, "vgg16"), FILTAGS_OK);
+    assert_int_equal(filtags_options_add_argument(options, "ALL"), FILTAGS_OK);
+    assert_int_equal(filtags_options_add_argument(options, "vgg"), FILTAGS_ERROR_USAGE);
+    assert_int_equal(options->arguments.n, 2);
+    assert_string_equal(options->arguments.items[0], "VGG16");
+    assert_string_equal(options->arguments.items[1], "all");
+    filtags_options *fetch = NULL;
+    assert_int_equal(options_derive(options, "fetch", &fetch), FILTAGS_OK);
+    assert_int_equal(fetch->arguments.n, 2);
+    filtags_options_destroy(fetch);
+    filtags_options_destroy(options);
     options = create("export");
     assert_int_equal(filtags_options_add_argument(options, ""), FILTAGS_ERROR_USAGE);
     assert_int_equal(options_check(options), FILTAGS_ERROR_USAGE);
     assert_string_equal(filtags_error_message(), "FILE is missing");
     assert_int_equal(filtags_options_add_argument(options, "a"), FILTAGS_OK);
-    assert_string_equal(options->argument, "a");
+    assert_string_equal(options->arguments.items[0], "a");
     assert_int_equal(options_check(options), FILTAGS_OK);
     assert_int_equal(filtags_options_add_argument(options, "b"), FILTAGS_ERROR_USAGE);
     filtags_options *copy = NULL;
     assert_int_equal(options_derive(options, "export", &copy), FILTAGS_OK);
-    assert_string_equal(copy->argument, "a");
+    assert_string_equal(copy->arguments.items[0], "a");
     filtags_options_destroy(copy);
     filtags_options_destroy(options);
 }
@@ -285,7 +311,7 @@ static void test_check(void **state) {
     (void)state;
     filtags_options *options = create("activations");
     assert_int_equal(options_check(options), FILTAGS_ERROR_USAGE);
-    assert_string_equal(filtags_error_message(), "--model FILE is missing");
+    assert_string_equal(filtags_error_message(), "--network NAME or --model FILE is missing");
     set(options, "model", "m.h5");
     assert_int_equal(options_check(options), FILTAGS_ERROR_USAGE);
     assert_string_equal(filtags_error_message(), "--images-dir DIR is missing");
@@ -301,6 +327,56 @@ static void test_check(void **state) {
     set(options, "filTags_file", "f");
     assert_int_equal(options_check(options), FILTAGS_OK); /* the model comes from the chain */
     filtags_options_destroy(options);
+}
+
+/* Options of a known network and of a model exclude each other, in every command. */
+static void test_network_or_model(void **state) {
+    static const char *const pairs[][2] = {{"network", "model"}, {"network", "preprocess"}, {"network", "size"},
+                                           {"model", "weights"}, {"model", "classes"}};
+    static const char *const commands[] = {"activations", "pipeline", "evaluate", "layers"};
+    (void)state;
+    for (size_t c = 0; c < 4; c++) {
+        for (size_t i = 0; i < 5; i++) {
+            filtags_options *options = create(commands[c]);
+            bool has_both = true;
+            for (size_t side = 0; side < 2; side++) {
+                const char *name = pairs[i][side];
+                has_both = has_both && filtags_option_find(options->command, name);
+                if (!has_both) break; /* layers: no preprocess, no weights */
+                set(options, name, !strcmp(name, "network") ? "vgg19" : !strcmp(name, "preprocess") ? "tf"
+                                   : !strcmp(name, "size") ? "3x3" : !strcmp(name, "classes") ? "7" : "file");
+            }
+            if (has_both) {
+                assert_int_equal(options_check(options), FILTAGS_ERROR_USAGE);
+                assert_non_null(strstr(filtags_error_message(), "exclude each other"));
+            }
+            filtags_options_destroy(options);
+        }
+    }
+    filtags_options *options = create("activations");
+    set(options, "network", "INCEPTIONRESNETV2");
+    set(options, "images-dir", "p");
+    assert_string_equal(options->network, "InceptionResNetV2");
+    assert_int_equal(options_check(options), FILTAGS_OK);
+    refuse(options, "network", "VGG", "--network: one of VGG16|VGG19|");
+    refuse(options, "classes", "0", "--classes: a whole number from 1 to 1000000 expected");
+    filtags_options_destroy(options);
+}
+
+/* The table of options knows the networks by their names alone. */
+static void test_networks_are_those_of_the_library(void **state) {
+    (void)state;
+    size_t n_networks, n;
+    const filtags_network *networks = filtags_networks(&n_networks);
+    const char *choices = option_row(OPTION_NETWORK)->choices;
+    for (size_t i = 0; i < n_networks; i++) {
+        int place = -1;
+        assert_non_null(choice_find(choices, networks[i].name, &n, &place));
+        assert_int_equal(place, i);
+    }
+    size_t n_choices = 1;
+    for (const char *at = choices; *at; at++) n_choices += *at == '|';
+    assert_int_equal(n_choices, n_networks);
 }
 
 static void test_inherit_and_derive(void **state) {
@@ -359,7 +435,8 @@ int main(void) {
         cmocka_unit_test(test_count_and_name_lists),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_check),
-        cmocka_unit_test(test_inherit_and_derive),
+        cmocka_unit_test(test_network_or_model),
+        cmocka_unit_test(test_networks_are_those_of_the_library), cmocka_unit_test(test_inherit_and_derive),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
