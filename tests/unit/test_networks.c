@@ -584,7 +584,24 @@ static void bad_files(void **state) {
     expect_error("VGG16", 0, folder, FILTAGS_ERROR_IO, "a folder");
 }
 
-int main(void) {
+/* "test_networks FOLDER FILE NETWORK N_CLASSES" writes the formula's weights in the layout of the published files, for
+ * tests of the program (tests/cli/test_known_networks.py). */
+static int write_for_program(char **words) {
+    filtags_model *model = create(words[2], (size_t)atoi(words[3]), NULL);
+    const filtags_network *network = filtags_network_find(words[2]);
+    struct writer writer = {.graph = model_graph(model),
+                            .formula = {.is_caffe = network->preprocess == FILTAGS_PREPROCESS_CAFFE}};
+    snprintf(folder, sizeof folder, "%s", words[0]);
+    writer.file = H5Fcreate(in_folder(words[1]), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    if (writer.file < 0) return 1;
+    write_legacy(&writer, "");
+    H5Fclose(writer.file);
+    filtags_model_destroy(model);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 5) return write_for_program(argv + 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer_lists),   cmocka_unit_test(parameters), cmocka_unit_test(epsilons),
         cmocka_unit_test(network_table), cmocka_unit_test(good_files), cmocka_unit_test(bad_files),
