@@ -28,7 +28,8 @@ def run(tmp_path_factory):
 
 
 def test_name_and_labels(run):
-    labels = dict(line.split("\t")[1:] for line in (steps.TESTS.parent / "data" / "imagenet_classes.tsv").read_text().splitlines())
+    table = (steps.TESTS.parent / "data" / "imagenet_classes.tsv").read_text(encoding="utf-8")
+    labels = dict(line.split("\t")[1:] for line in table.splitlines())
     names = [path.name for path in run.glob("*-E-ResNet50-vars[0-9].pkl")]
     assert names, "files carry Keras's spelling of the name"
     for name in names:
