@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/isa.h"
+#include "model/model.h"
 #include "steps/network.h"
 #include "steps/picture_list.h"
 #include "steps/predictions.h"
@@ -306,6 +307,15 @@ static void close_run(struct evaluate_run *run, filtags_status status) {
     picture_list_free(&run->pictures);
 }
 
+/* A map of outputs (of a segmentation network, say) has no top-1. */
+static filtags_status check_output(const struct evaluate_run *run) {
+    const struct graph *graph = model_graph(run->network.model);
+    const struct shape *shape = &graph->nodes[graph->output_node].shape;
+    if (shape->dim[shape->n_dims - 1] == run->network.n_outputs) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_DATA, "%s: a vector of outputs expected, one for each class, found %zu dimensions",
+                     run->network.path, shape->n_dims);
+}
+
 /* Two ImageNet classes are called "crane", two "maillot": decoded tags can't be counted. */
 static filtags_status check_not_decoded(const char *path) {
     if (!strstr(path_base(path), "-TFD-")) return FILTAGS_OK;
@@ -331,6 +341,7 @@ static filtags_status open_inputs(struct evaluate_run *run) {
     if (!status)
         status = filtags_dataset_open(options->images_dir, options->split, (uint32_t)options->seed_rn, &run->dataset);
     if (!status) status = network_open(options, step->callbacks, &run->network);
+    if (!status) status = check_output(run);
     if (!status) status = check_network(run);
     if (!status) status = class_index_open(options->class_index, &run->network, run->dataset, &run->index);
     if (!status) status = picture_list_create(run->dataset, true, (size_t)options->limit, &run->pictures);

@@ -223,3 +223,10 @@ def test_tags_of_other_layers(changed, out):
     shuffled = "a_conv,b_conv,res_conv*,separable,stem_conv,top_*,c_conv1"
     assert "filters expected, found" in steps.fail(*words, "--layers", shuffled)
     assert "layers expected" in steps.fail(*words[:-1], steps.TESTS.parent / "demo" / "fashion.keras")
+
+
+def test_output_that_is_no_vector(images, out):
+    model = steps.TESTS / "parity" / "layers" / "conv_stride2_valid.keras"
+    words = ["pipeline", "--model", model, "--images-dir", images, "--save-dir", out, "--k-q", "1"]
+    assert f"{model}: a vector of outputs expected" in steps.fail(*words)
+    assert steps.main_file(out, "TF").exists(), "what the first steps found is kept"
