@@ -17,6 +17,8 @@
 #define STB_IMAGE_STATIC
 #define STBI_ONLY_BMP
 #define STBI_ONLY_PNM
+/* Never reached, the format being told before; but stb_image 2.30 doesn't compile for PNM without PNG or PSD. */
+#define STBI_ONLY_PSD
 #define STBI_NO_STDIO
 #define STBI_NO_HDR
 #define STBI_NO_LINEAR
