@@ -11,9 +11,19 @@
 
 static char dependencies[512];
 
-static void append_first_line(const char *text) {
+static void append_named(const char *name, const char *text) {
     size_t n = strlen(dependencies);
-    snprintf(dependencies + n, sizeof dependencies - n, "%s%.*s", n ? "\n" : "", (int)strcspn(text, "\n"), text);
+    snprintf(dependencies + n, sizeof dependencies - n, "%s%s%.*s", n ? "\n" : "", name, (int)strcspn(text, "\n"),
+             text);
+}
+
+static void append_first_line(const char *text) { append_named("", text); }
+
+/* libtiff introduces itself as "LIBTIFF, Version 4.5.0". */
+static void append_tiff(const char *text) {
+    static const char prefix[] = "LIBTIFF, Version ";
+    bool has_prefix = strncmp(text, prefix, sizeof prefix - 1) == 0;
+    append_named("libtiff ", has_prefix ? text + sizeof prefix - 1 : text);
 }
 
 static void list_dependencies(void) {
@@ -24,7 +34,7 @@ static void list_dependencies(void) {
     append_first_line(hdf5_version_text());
     append_first_line(jpeg_version_text());
     append_first_line(png_version_text());
-    append_first_line(tiff_version_text());
+    append_tiff(tiff_version_text());
 }
 
 const char *filtags_version(void) { return FILTAGS_VERSION; }
