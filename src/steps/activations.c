@@ -45,19 +45,11 @@ static filtags_status add_to_sums(void *context, size_t thread, size_t index, co
     return FILTAGS_OK;
 }
 
-static filtags_status open_engine(struct activations_run *run, size_t batch) {
-    filtags_engine_options options = {.layers = run->network.layers,
-                                      .n_layers = run->network.table.n_layers,
-                                      .isa = (filtags_isa)run->step->options->isa,
-                                      .max_batch = batch};
-    return filtags_engine_create(run->network.model, &options, &run->engine);
-}
-
 static filtags_status compute(struct activations_run *run) {
     const filtags_options *options = run->step->options;
     size_t batch = runner_batch(options, run->network.shape);
     size_t n_classes = filtags_dataset_n_classes(run->dataset);
-    filtags_status status = open_engine(run, batch);
+    filtags_status status = network_open_engine(&run->network, options, batch, false, &run->engine);
     if (status) return status;
     run->sums.n_classes = n_classes;
     run->sums.n_filters = filtags_engine_n_filters(run->engine);

@@ -72,15 +72,6 @@ static void warn_of_classes(struct evaluate_run *run) {
     }
 }
 
-static filtags_status open_engine(struct evaluate_run *run, size_t batch) {
-    filtags_engine_options options = {.layers = run->network.layers,
-                                      .n_layers = run->network.table.n_layers,
-                                      .wants_output = true,
-                                      .isa = (filtags_isa)run->step->options->isa,
-                                      .max_batch = batch};
-    return filtags_engine_create(run->network.model, &options, &run->engine);
-}
-
 static filtags_status take_prediction(void *context, size_t thread, size_t index, const filtags_activation *activations,
                                       const float *outputs) {
     struct evaluate_run *run = context;
@@ -91,7 +82,7 @@ static filtags_status compute(struct evaluate_run *run) {
     const filtags_options *options = run->step->options;
     size_t batch = runner_batch(options, run->network.shape), n_threads = options_n_threads(options);
     FILE *scratch;
-    filtags_status status = open_engine(run, batch);
+    filtags_status status = network_open_engine(&run->network, options, batch, true, &run->engine);
     if (!status) status = output_open_scratch(run->output, &scratch);
     if (!status)
         status = predictions_create(&run->tags, run->network.n_outputs, run->pictures.n_files, n_threads, scratch,

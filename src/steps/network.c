@@ -123,6 +123,16 @@ void network_close(struct network *network) {
     *network = (struct network){0};
 }
 
+filtags_status network_open_engine(const struct network *network, const filtags_options *options, size_t batch,
+                                   bool wants_output, filtags_engine **engine) {
+    filtags_engine_options engine_options = {.layers = network->layers,
+                                             .n_layers = network->table.n_layers,
+                                             .wants_output = wants_output,
+                                             .isa = (filtags_isa)options->isa,
+                                             .max_batch = batch};
+    return filtags_engine_create(network->model, &engine_options, engine);
+}
+
 /* text: NULL leaves the field empty. */
 static filtags_status replace_text(char **field, const char *text) {
     char *copy = text ? memory_copy_string(text) : NULL;

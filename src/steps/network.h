@@ -28,6 +28,11 @@ FILTAGS_MUST_USE filtags_status network_open(const filtags_options *options, con
                                              struct network *network);
 void network_close(struct network *network);
 
+/* Compile the network with its layers tapped, by the options' instruction set, for up to batch pictures at once.
+ * As filtags_engine_create. */
+FILTAGS_MUST_USE filtags_status network_open_engine(const struct network *network, const filtags_options *options,
+                                                    size_t batch, bool wants_output, filtags_engine **engine);
+
 /* Put network and options into the record of a run (what is there already is replaced). */
 FILTAGS_MUST_USE filtags_status network_describe(const struct network *network, const filtags_options *options,
                                                  struct run_record *record);
