@@ -192,10 +192,7 @@ static filtags_status write_info(struct activations_run *run, const struct run_r
         "read)\n\n",
         run->network.name, run->sums.n_classes);
     append_layer_lines(&text, record);
-    filtags_status status =
-        text.has_failed ? FILTAGS_ERROR_MEMORY : output_write_text(run->output, "vars-info.txt", buffer_text(&text));
-    buffer_free(&text);
-    return status;
+    return step_write_info(run->output, &text);
 }
 
 static filtags_status describe(const struct activations_run *run, struct run_record *record) {
@@ -239,11 +236,8 @@ static filtags_status write_files(struct activations_run *run) {
     if (!status) status = write_names(run);
     if (!status) status = write_info(run, &record);
     if (!status) {
-        double total_sec = output_elapsed_sec(run->output);
-        struct output *output = run->output;
-        run->output = NULL; /* closed by the next call, come what may */
-        report(run, total_sec);
-        status = step_close_output(step, output, &record, numbers, sizeof numbers / sizeof *numbers);
+        report(run, output_elapsed_sec(run->output));
+        status = step_close_output(step, &run->output, &record, numbers, sizeof numbers / sizeof *numbers);
     }
     run_record_free(&record);
     return status;

@@ -228,10 +228,7 @@ static filtags_status write_info(struct evaluate_run *run) {
         "class_images_dict: {label: file names of the test pictures, in the order of j}\n\n",
         run->network.name, filtags_dataset_n_classes(run->dataset));
     append_layer_lines(&text, &run->record);
-    filtags_status status =
-        text.has_failed ? FILTAGS_ERROR_MEMORY : output_write_text(run->output, "vars-info.txt", buffer_text(&text));
-    buffer_free(&text);
-    return status;
+    return step_write_info(run->output, &text);
 }
 
 static filtags_status describe(struct evaluate_run *run) {
@@ -277,11 +274,8 @@ static filtags_status write_files(struct evaluate_run *run) {
     if (!status) status = write_vars(run);
     if (!status) status = write_info(run);
     if (status) return status;
-    struct output *output = run->output;
-    double total_sec = output_elapsed_sec(output);
-    run->output = NULL;
-    report(run, total_sec);
-    return step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
+    report(run, output_elapsed_sec(run->output));
+    return step_close_output(run->step, &run->output, &run->record, numbers, sizeof numbers / sizeof *numbers);
 }
 
 /* ---------------------------------------------------------------- the step */

@@ -419,10 +419,8 @@ static filtags_status write_files(struct hitrates_run *run) {
     if (!status) status = output_write_text(run->output, "vars-info.txt", info);
     if (!status) status = write_results(run);
     if (status) return status;
-    struct output *output = run->output;
-    run->output = NULL;
     report(run);
-    return step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
+    return step_close_output(run->step, &run->output, &run->record, numbers, sizeof numbers / sizeof *numbers);
 }
 
 static void close_run(struct hitrates_run *run, filtags_status status) {

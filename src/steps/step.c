@@ -106,8 +106,10 @@ static size_t list_options(const struct step *step, struct run_option options[N_
     return n;
 }
 
-filtags_status step_close_output(struct step *step, struct output *output, const struct run_record *record,
+filtags_status step_close_output(struct step *step, struct output **open_output, const struct run_record *record,
                                  const struct run_number *numbers, size_t n_numbers) {
+    struct output *output = *open_output;
+    *open_output = NULL;
     struct run_option options[N_OPTIONS];
     size_t n_options = list_options(step, options);
     filtags_status status = run_file_write(output, record, options, n_options, numbers, n_numbers);
@@ -133,6 +135,13 @@ filtags_status step_write_names(struct output *output, const char *suffix, const
     pickle_list_close(&pickle);
     pickle_end(&pickle);
     return output_end_file(output);
+}
+
+filtags_status step_write_info(struct output *output, struct buffer *text) {
+    filtags_status status =
+        text->has_failed ? FILTAGS_ERROR_MEMORY : output_write_text(output, "vars-info.txt", buffer_text(text));
+    buffer_free(text);
+    return status;
 }
 
 /* ---------------------------------------------------------------- chain */

@@ -41,8 +41,9 @@ FILTAGS_MUST_USE filtags_status step_fetch(struct step *step);
 FILTAGS_MUST_USE filtags_status step_open_output(struct step *step, const char *kind, const char *network,
                                                  struct output **output);
 
-/* Write run.json, log the step's report, give all files their names, add them to the run, close the output. */
-FILTAGS_MUST_USE filtags_status step_close_output(struct step *step, struct output *output,
+/* Write run.json, log the step's report, give all files their names, add them to the run. The output is closed, and
+ * *output NULL, on failure too. */
+FILTAGS_MUST_USE filtags_status step_close_output(struct step *step, struct output **output,
                                                   const struct run_record *record, const struct run_number *numbers,
                                                   size_t n_numbers);
 
@@ -57,6 +58,9 @@ FILTAGS_MUST_USE filtags_status step_set_previous(struct run_record *record, con
 /* Write a names pickle, "vars-names.pkl". */
 FILTAGS_MUST_USE filtags_status step_write_names(struct output *output, const char *suffix, const char *const *names,
                                                  size_t n_names);
+
+/* Write vars-info.txt and free the text. MEMORY also where the text had run out of it. */
+FILTAGS_MUST_USE filtags_status step_write_info(struct output *output, struct buffer *text);
 
 /* Say something before the step has logs: to the callbacks now; a warning also to the warnings log when it is
  * opened. */

@@ -173,10 +173,7 @@ static filtags_status write_info(struct tag_run *run) {
         "  (a = 0 or out of range: the filters above the layer's mean class activation)\n\n",
         run->record.network ? run->record.network : "a network");
     append_layer_lines(&text, &run->record);
-    filtags_status status =
-        text.has_failed ? FILTAGS_ERROR_MEMORY : output_write_text(run->output, "vars-info.txt", buffer_text(&text));
-    buffer_free(&text);
-    return status;
+    return step_write_info(run->output, &text);
 }
 
 static void report(const struct tag_run *run, double total_sec) {
@@ -196,11 +193,8 @@ static filtags_status write_files(struct tag_run *run) {
     if (!status) status = step_write_names(run->output, "vars-names.pkl", names, 2);
     if (!status) status = write_info(run);
     if (status) return status;
-    struct output *output = run->output;
-    double total_sec = output_elapsed_sec(output);
-    run->output = NULL;
-    report(run, total_sec);
-    return step_close_output(run->step, output, &run->record, numbers, sizeof numbers / sizeof *numbers);
+    report(run, output_elapsed_sec(run->output));
+    return step_close_output(run->step, &run->output, &run->record, numbers, sizeof numbers / sizeof *numbers);
 }
 
 filtags_status step_tag(struct step *step) {
