@@ -37,3 +37,16 @@ filtags_status hash_file(enum hash_algorithm algorithm, const char *path, char h
     fclose(file);
     return status;
 }
+
+void base64_append(struct buffer *to, const void *bytes, size_t n_bytes) {
+    enum { BLOCK_BYTES = 3 << 10 }; /* a multiple of 3: only the last block is padded */
+    unsigned char text[BLOCK_BYTES / 3 * 4 + 1];
+    const unsigned char *from = bytes;
+    while (n_bytes > 0) {
+        size_t n = n_bytes < BLOCK_BYTES ? n_bytes : BLOCK_BYTES;
+        int n_text = EVP_EncodeBlock(text, from, (int)n);
+        buffer_append(to, text, (size_t)n_text);
+        from += n;
+        n_bytes -= n;
+    }
+}

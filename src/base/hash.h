@@ -1,7 +1,8 @@
-/* hash.h - SHA-256 and MD5 of files, by OpenSSL. */
+/* hash.h - SHA-256 and MD5 of files, and base64, by OpenSSL. */
 #ifndef FILTAGS_BASE_HASH_H
 #define FILTAGS_BASE_HASH_H
 
+#include "base/buffer.h"
 #include "filtags.h"
 
 enum { HASH_HEX_BYTES = 65 };
@@ -13,5 +14,8 @@ enum hash_algorithm {
 
 /* Hash a file. hex gets lower-case digits (64 of SHA-256, 32 of MD5) and a NUL. IO, INTERNAL. */
 FILTAGS_MUST_USE filtags_status hash_file(enum hash_algorithm algorithm, const char *path, char hex[HASH_HEX_BYTES]);
+
+/* Append bytes in base64 (RFC 4648, with padding, without line breaks). */
+void base64_append(struct buffer *to, const void *bytes, size_t n_bytes);
 
 #endif

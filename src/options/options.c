@@ -59,7 +59,7 @@ static filtags_status append_argument(filtags_options *options, const char *argu
     const char *value = argument;
     size_t n = strlen(argument);
     int place;
-    if (command_row(command)->takes_many) value = choice_find(command->argument_choices, argument, &n, &place);
+    if (*command->argument_choices) value = choice_find(command->argument_choices, argument, &n, &place);
     if (!value) {
         return error_set(FILTAGS_ERROR_USAGE, "one of %s expected, found '%s'", command->argument_choices, argument);
     }
@@ -146,6 +146,7 @@ static filtags_status check_network(const filtags_options *options) {
         {OPTION_NETWORK, OPTION_SIZE, ": the network has its own"},
         {OPTION_MODEL, OPTION_WEIGHTS, ": the model has its own"},
         {OPTION_MODEL, OPTION_CLASSES, ": the model has its own"},
+        {OPTION_FILTAGS_FILE, OPTION_LISTING, ""},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         if (!options_is_given(options, pairs[i].option) || !options_is_given(options, pairs[i].excluded)) continue;
@@ -175,6 +176,9 @@ filtags_status options_check(const filtags_options *options) {
             return error_set(FILTAGS_ERROR_USAGE, "%s is missing (or --%s %s)", argument, row->name, row->placeholder);
         }
         return error_set(FILTAGS_ERROR_USAGE, "--%s %s is missing", row->name, row->placeholder);
+    }
+    if (command->bit == COMMAND_VISUALIZE && !options->filtags_file && !options->listing) {
+        return error_set(FILTAGS_ERROR_USAGE, "%s is missing (or --filtags-file FILE, or --listing FILE)", argument);
     }
     if (*argument && command->argument_option == OPTION_NONE && !options->arguments.n) {
         return error_set(FILTAGS_ERROR_USAGE, "%s is missing", argument);

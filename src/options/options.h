@@ -19,7 +19,12 @@ enum command_bit {
     COMMAND_EXPORT = 1 << 6,
     COMMAND_LAYERS = 1 << 7,
     COMMAND_NETWORKS = 1 << 8,
-    COMMAND_FETCH = 1 << 9
+    COMMAND_FETCH = 1 << 9,
+    COMMAND_SINGLE_IMAGE = 1 << 10,
+    COMMAND_DECODE = 1 << 11,
+    COMMAND_VISUALIZE = 1 << 12,
+    COMMAND_PLOT_HITRATES = 1 << 13,
+    COMMAND_EXPLAIN = 1 << 14
 };
 
 /* In the order of the help. */
@@ -27,6 +32,8 @@ enum option_id {
     OPTION_ACTIVATIONS_FILE,
     OPTION_FILTAGS_FILE,
     OPTION_EVAL_FILE,
+    OPTION_HITRATES_FILE,
+    OPTION_LISTING,
     OPTION_NETWORK,
     OPTION_WEIGHTS,
     OPTION_CLASSES,
@@ -44,6 +51,8 @@ enum option_id {
     OPTION_K_Q,
     OPTION_M,
     OPTION_CLASSES_IMG,
+    OPTION_TOP_IMAGES,
+    OPTION_MAX_LAYERS,
     OPTION_SAVE_DIR,
     OPTION_TIME_DELTA,
     OPTION_FORMAT,
@@ -89,6 +98,8 @@ struct filtags_options {
     char *activations_file;        /* NULL: not given, as for every file and folder */
     char *filtags_file;
     char *eval_file;
+    char *hitrates_file;
+    char *listing;
 
     char *network;                 /* as filtags_networks spells it; model or network is NULL */
     char *weights;
@@ -109,6 +120,8 @@ struct filtags_options {
     struct number_list k_q;        /* without repeats; empty: all in the file, or pipeline's two defaults */
     struct count_list m;           /* without repeats */
     struct text_list classes_img;  /* numbers (ranges written out) or labels; empty: all */
+    uint64_t top_images;           /* 0: none are kept */
+    uint64_t max_layers;           /* 0: not given; see visualize */
 
     char *save_dir;
     double time_delta;             /* hours, [-24,24] */

@@ -9,9 +9,13 @@
 #include "base/error.h"
 #include "options/options.h"
 
-#define STEPS_WITH_NETWORK (COMMAND_ACTIVATIONS | COMMAND_EVALUATE | COMMAND_PIPELINE)
-#define STEPS (STEPS_WITH_NETWORK | COMMAND_TAG | COMMAND_HITRATES)
+#define STEPS_WITH_SPLIT (COMMAND_ACTIVATIONS | COMMAND_EVALUATE | COMMAND_PIPELINE | COMMAND_SINGLE_IMAGE)
+#define STEPS_WITH_NETWORK (STEPS_WITH_SPLIT | COMMAND_VISUALIZE | COMMAND_EXPLAIN)
+#define STEPS (STEPS_WITH_NETWORK | COMMAND_TAG | COMMAND_HITRATES | COMMAND_DECODE | COMMAND_PLOT_HITRATES)
 #define STARTS_FROM_MODEL (COMMAND_ACTIVATIONS | COMMAND_PIPELINE)
+#define READ_TAGS                                                                                                      \
+    (COMMAND_EVALUATE | COMMAND_SINGLE_IMAGE | COMMAND_DECODE | COMMAND_VISUALIZE | COMMAND_EXPLAIN)
+#define INHERIT (COMMAND_EVALUATE | COMMAND_SINGLE_IMAGE | COMMAND_VISUALIZE | COMMAND_EXPLAIN)
 #define HAVE_NETWORK (STEPS_WITH_NETWORK | COMMAND_LAYERS)
 #define ALL_COMMANDS (STEPS | COMMAND_DEMO | COMMAND_EXPORT | COMMAND_NETWORKS | COMMAND_LAYERS | COMMAND_FETCH)
 
@@ -19,7 +23,7 @@
 #define NETWORKS                                                                                                       \
     "VGG16|VGG19|InceptionV3|ResNet50|ResNet101|ResNet152|ResNet50V2|ResNet101V2|ResNet152V2|InceptionResNetV2"
 
-enum { N_COMMANDS = 10, DEFAULT_TEXT_BYTES = 160 };
+enum { N_COMMANDS = 15, DEFAULT_TEXT_BYTES = 160 };
 
 static const filtags_command command_table[N_COMMANDS] = {
     {"activations", "step1filteractivations step1", "Step 1: measure what every filter responds to",
@@ -55,6 +59,35 @@ static const filtags_command command_table[N_COMMANDS] = {
      "Unpacks a small network and 600 pictures of clothes (Fashion-MNIST) that the program carries with it, runs the "
      "four steps on them and tells what came out. A good first command.",
      "", ""},
+    {"single-image", "si-eval si_eval", "Count the tags of every test picture of one class",
+     "Runs the network on the test pictures of one class (--classes-img) and counts, for each picture and each k and q, "
+     "the tags of its most active filters, over all layers and over the last layer alone; beside them the network's own "
+     "prediction, and the totals over the pictures.\n\n"
+     "Reads the -vars.pkl of step 2 and writes RUNID-SI-NETWORK-results.txt.",
+     "FILE", ""},
+    {"decode", "labdecode labeldecode", "Turn wnids in tags into words: n02088364 into beagle",
+     "Replaces the labels of a tag file by readable ones: those of --class-index, else of the run's own class index, "
+     "else ImageNet's, which the program has with it.\n\n"
+     "Reads the -vars.pkl of step 2 and writes RUNID-TFD-NETWORK-vars.pkl in the same form, and "
+     "RUNID-TFD-NETWORK-listing.txt with one filter a line. Where two classes share a label, the listing adds the wnid.",
+     "FILE", ""},
+    {"visualize", "filTagsvis", "A page that shows the tags of all filters",
+     "Writes RUNID-VIS-NETWORK.html, one file that opens in any browser, offline: a map of layers and filters, the filters "
+     "of a class, the tags and class activations of a filter, and - where step 1 ran with --top-images - the pictures "
+     "that excite it most, with heat maps.\n\n"
+     "Reads the -vars.pkl of step 2 (decoded or not), or a listing, and the class activations of step 1.",
+     "FILE", ""},
+    {"plot-hitrates", "hitrates-plots hitrates_plots", "Plot the hit rates",
+     "Draws the hit rate against m, with a line for each k, and against k and q, with a line for each m, for all classes "
+     "and each of them, over all layers and over the last one. Writes RUNID-HP-NETWORK.html, one file that opens in any "
+     "browser, and the plots of all classes as .svg and .png.\n\n"
+     "Reads the -vars.pkl of step 4.",
+     "FILE", ""},
+    {"explain", "", "Explain the classification of single pictures",
+     "Runs the network on pictures and tells, for each, what the network predicts, what the tags of its most active "
+     "filters predict, and which filters carry that: layer, tags, activation, and where in the picture. Prints it, and "
+     "writes RUNID-EX-NETWORK.html with heat maps over the picture.",
+     "IMAGE...", ""},
     {"export", "", "Class activations, tags or hit rates as CSV or JSON",
      "Turns the -vars.pkl of step 1, 2 or 4 into a table for other programs.",
      "FILE", ""},
@@ -85,10 +118,15 @@ static const struct command_row command_rows[N_COMMANDS] = {
     {&command_table[3], COMMAND_HITRATES, OPTION_EVAL_FILE, OPTION_NONE, false},
     {&command_table[4], COMMAND_PIPELINE, OPTION_NONE, OPTION_NONE, false},
     {&command_table[5], COMMAND_DEMO, OPTION_NONE, OPTION_NONE, false},
-    {&command_table[6], COMMAND_EXPORT, OPTION_NONE, OPTION_NONE, false},
-    {&command_table[7], COMMAND_NETWORKS, OPTION_NONE, OPTION_NONE, false},
-    {&command_table[8], COMMAND_LAYERS, OPTION_MODEL, OPTION_NETWORK, false},
-    {&command_table[9], COMMAND_FETCH, OPTION_NONE, OPTION_NONE, true},
+    {&command_table[6], COMMAND_SINGLE_IMAGE, OPTION_FILTAGS_FILE, OPTION_NONE, false},
+    {&command_table[7], COMMAND_DECODE, OPTION_FILTAGS_FILE, OPTION_NONE, false},
+    {&command_table[8], COMMAND_VISUALIZE, OPTION_FILTAGS_FILE, OPTION_NONE, false},
+    {&command_table[9], COMMAND_PLOT_HITRATES, OPTION_HITRATES_FILE, OPTION_NONE, false},
+    {&command_table[10], COMMAND_EXPLAIN, OPTION_NONE, OPTION_NONE, true},
+    {&command_table[11], COMMAND_EXPORT, OPTION_NONE, OPTION_NONE, false},
+    {&command_table[12], COMMAND_NETWORKS, OPTION_NONE, OPTION_NONE, false},
+    {&command_table[13], COMMAND_LAYERS, OPTION_MODEL, OPTION_NETWORK, false},
+    {&command_table[14], COMMAND_FETCH, OPTION_NONE, OPTION_NONE, true},
 };
 
 #define FIELD(name) offsetof(struct filtags_options, name)
@@ -102,27 +140,35 @@ static const struct command_row command_rows[N_COMMANDS] = {
 static const struct option_row option_table[N_OPTIONS] = {
     [OPTION_ACTIVATIONS_FILE] = {
         .name = "activations-file", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = CHAIN_GROUP,
-        .help = "The -vars.pkl of step 1. The argument FILE means the same.",
-        .commands = COMMAND_TAG, .required_in = COMMAND_TAG, .offset = FIELD(activations_file)},
+        .help = "The -vars.pkl of step 1. Of tag, the argument FILE means the same; visualize finds it by the chain.",
+        .commands = COMMAND_TAG | COMMAND_VISUALIZE, .required_in = COMMAND_TAG, .offset = FIELD(activations_file)},
     [OPTION_FILTAGS_FILE] = {
         .name = "filtags-file", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = CHAIN_GROUP,
-        .help = "The -vars.pkl of step 2. The argument FILE means the same.",
-        .commands = COMMAND_EVALUATE, .required_in = COMMAND_EVALUATE, .offset = FIELD(filtags_file)},
+        .help = "The -vars.pkl of step 2. The argument FILE means the same, but for explain, whose arguments are pictures.",
+        .commands = READ_TAGS, .required_in = READ_TAGS & ~(unsigned)COMMAND_VISUALIZE, .offset = FIELD(filtags_file)},
     [OPTION_EVAL_FILE] = {
         .name = "eval-file", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = CHAIN_GROUP,
         .help = "One of the -varsX.pkl of step 3, or their prefix with -vars.pkl. The argument FILE means the same.",
         .commands = COMMAND_HITRATES, .required_in = COMMAND_HITRATES, .offset = FIELD(eval_file)},
+    [OPTION_HITRATES_FILE] = {
+        .name = "hitrates-file", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = CHAIN_GROUP,
+        .help = "The -vars.pkl of step 4. The argument FILE means the same.",
+        .commands = COMMAND_PLOT_HITRATES, .required_in = COMMAND_PLOT_HITRATES, .offset = FIELD(hitrates_file)},
+    [OPTION_LISTING] = {
+        .name = "listing", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = CHAIN_GROUP,
+        .help = "A listing of tags, one filter a line, as decode writes it, in place of a tag file.",
+        .commands = COMMAND_VISUALIZE, .offset = FIELD(listing)},
 
     [OPTION_NETWORK] = {
         .name = "network", .placeholder = "NAME", .type = OPTION_IS_WORD, .choices = NETWORKS, .group = NETWORK_GROUP,
         .help = "One of the networks of keras.applications; 'filtags networks' lists them. Its ImageNet weights are "
                 "downloaded on first use.",
-        .commands = HAVE_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(network)},
+        .commands = HAVE_NETWORK, .inherited_in = INHERIT, .offset = FIELD(network)},
     [OPTION_WEIGHTS] = {
         .name = "weights", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = NETWORK_GROUP,
         .default_note = "the official ones",
         .help = "Weights for --network: a Keras file of that architecture, .h5, .weights.h5 or .keras.",
-        .commands = STEPS_WITH_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(weights)},
+        .commands = STEPS_WITH_NETWORK, .inherited_in = INHERIT, .offset = FIELD(weights)},
     [OPTION_CLASSES] = {
         .name = "classes", .placeholder = "N", .type = OPTION_IS_INTEGER, .lowest = 1, .highest = 1e6,
         .default_note = "as many as the weights have", .group = NETWORK_GROUP,
@@ -135,18 +181,18 @@ static const struct option_row option_table[N_OPTIONS] = {
     [OPTION_MODEL] = {
         .name = "model", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = NETWORK_GROUP,
         .help = "A network of your own: a whole-model Keras file, .h5 or .keras.",
-        .commands = HAVE_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(model)},
+        .commands = HAVE_NETWORK, .inherited_in = INHERIT, .offset = FIELD(model)},
     [OPTION_PREPROCESS] = {
         .name = "preprocess", .placeholder = "MODE", .type = OPTION_IS_CHOICE, .default_value = "none",
         .choices = "none|caffe|tf|torch|unit", .group = NETWORK_GROUP, /* in the order of filtags_preprocess */
         .help = "What the model wants pixels to be: none (0 to 255), caffe (BGR, minus ImageNet's mean), tf (-1 to "
                 "1), torch (ImageNet's mean and deviation) or unit (0 to 1).",
-        .commands = STEPS_WITH_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(preprocess)},
+        .commands = STEPS_WITH_NETWORK, .inherited_in = INHERIT, .offset = FIELD(preprocess)},
     [OPTION_SIZE] = {
         .name = "size", .placeholder = "HxW", .type = OPTION_IS_SIZE, .default_note = "the model's own",
         .lowest = 1, .highest = 16384, .group = NETWORK_GROUP,
         .help = "Height and width of the input, where the model leaves them free.",
-        .commands = HAVE_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(size)},
+        .commands = HAVE_NETWORK, .inherited_in = INHERIT, .offset = FIELD(size)},
     [OPTION_CLASS_INDEX] = {
         .name = "class-index", .placeholder = "FILE", .type = OPTION_IS_PATH,
         .default_note = "ImageNet's for --network with 1000 outputs, else the class folders in order, if there are as "
@@ -154,38 +200,38 @@ static const struct option_row option_table[N_OPTIONS] = {
         .group = NETWORK_GROUP,
         .help = "Names of the network's outputs: line i is 'wnid label' for output i. The first word is what class "
                 "folders are compared with.",
-        .commands = STEPS_WITH_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(class_index)},
+        .commands = STEPS_WITH_NETWORK | COMMAND_DECODE, .inherited_in = INHERIT, .offset = FIELD(class_index)},
     [OPTION_LAYERS] = {
         .name = "layers", .placeholder = "LIST", .type = OPTION_IS_TEXT, .default_value = "conv",
         .group = NETWORK_GROUP,
         .help = "Layers to tag: conv (every Conv2D), name (every layer with 'conv' in its name), or layer names and "
                 "globs separated by commas.",
-        .commands = HAVE_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(layers)},
+        .commands = HAVE_NETWORK, .inherited_in = INHERIT, .offset = FIELD(layers)},
 
     [OPTION_IMAGES_DIR] = {
         .name = "images-dir", .short_name = 'i', .placeholder = "DIR", .type = OPTION_IS_PATH, .group = PICTURES_GROUP,
         .help = "Folder with one folder of pictures a class (JPEG, PNG, TIFF, BMP, PPM).",
-        .commands = STEPS_WITH_NETWORK, .required_in = STARTS_FROM_MODEL, .inherited_in = COMMAND_EVALUATE,
+        .commands = STEPS_WITH_NETWORK, .required_in = STARTS_FROM_MODEL, .inherited_in = INHERIT,
         .offset = FIELD(images_dir)},
     [OPTION_SPLIT] = {
         .name = "split", .placeholder = "SHARE", .type = OPTION_IS_REAL, .default_value = "0.2", .lowest = 0,
         .highest = 1,
         .group = PICTURES_GROUP, .help = "Share of the pictures that is kept back for the evaluation, 0 to 1.",
-        .commands = STEPS_WITH_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(split)},
+        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT, .offset = FIELD(split)},
     [OPTION_SEED_RN] = {
         .name = "seed-rn", .placeholder = "N", .type = OPTION_IS_INTEGER, .default_value = "123", .lowest = 0,
         .highest = 4294967295.0, .group = PICTURES_GROUP, .help = "Random seed of the split, 0 to 4294967295.",
-        .commands = STEPS_WITH_NETWORK, .inherited_in = COMMAND_EVALUATE, .offset = FIELD(seed_rn)},
+        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT, .offset = FIELD(seed_rn)},
     [OPTION_LIMIT] = {
         .name = "limit", .short_name = 'n', .placeholder = "N", .type = OPTION_IS_INTEGER,
         .default_note = "all pictures",
         .lowest = 1, .highest = 1e9, .group = PICTURES_GROUP,
         .help = "Take only the first N pictures of each class after the split: a quick look.",
-        .commands = STEPS_WITH_NETWORK, .offset = FIELD(limit)},
+        .commands = STEPS_WITH_SPLIT, .offset = FIELD(limit)},
     [OPTION_STRICT] = {
         .name = "strict", .type = OPTION_IS_FLAG, .group = PICTURES_GROUP,
         .help = "Fail at a picture that can't be read and at a class without one, instead of going on without it.",
-        .commands = STEPS_WITH_NETWORK, .offset = FIELD(strict)},
+        .commands = STEPS_WITH_SPLIT, .offset = FIELD(strict)},
 
     [OPTION_K_Q] = {
         .name = "k-q", .short_name = 'k', .placeholder = "LIST", .type = OPTION_IS_NUMBERS, .lowest = -1e6,
@@ -193,7 +239,7 @@ static const struct option_row option_table[N_OPTIONS] = {
         .group = TAGGING_GROUP,
         .help = "Values of k (filters a layer) and of q (percent of a layer's filters): numbers and ranges such as "
                 "1,5,25 or 0..100. A fraction such as 12.5 serves q only.",
-        .commands = COMMAND_TAG | COMMAND_EVALUATE | COMMAND_HITRATES | COMMAND_PIPELINE, .offset = FIELD(k_q)},
+        .commands = COMMAND_TAG | COMMAND_HITRATES | COMMAND_PIPELINE | READ_TAGS, .offset = FIELD(k_q)},
     [OPTION_M] = {
         .name = "m", .short_name = 'm', .placeholder = "LIST", .type = OPTION_IS_COUNTS, .default_value = "1,3,5,10",
         .lowest = 1, .highest = 1e6, .group = TAGGING_GROUP,
@@ -203,7 +249,18 @@ static const struct option_row option_table[N_OPTIONS] = {
         .name = "classes-img", .placeholder = "LIST", .type = OPTION_IS_NAMES, .default_note = "all",
         .lowest = 1, .highest = 1e6, .group = TAGGING_GROUP,
         .help = "Classes to report: numbers from 1, ranges such as 1..10, or labels, separated by commas.",
-        .commands = COMMAND_HITRATES | COMMAND_PIPELINE, .offset = FIELD(classes_img)},
+        .commands = COMMAND_HITRATES | COMMAND_PIPELINE | COMMAND_SINGLE_IMAGE, .required_in = COMMAND_SINGLE_IMAGE,
+        .offset = FIELD(classes_img)},
+    [OPTION_TOP_IMAGES] = {
+        .name = "top-images", .placeholder = "N", .type = OPTION_IS_INTEGER, .default_note = "none", .lowest = 1,
+        .highest = 64, .group = TAGGING_GROUP,
+        .help = "Keep for every filter the N train pictures that excite it most, for visualize.",
+        .commands = COMMAND_ACTIVATIONS | COMMAND_PIPELINE | COMMAND_DEMO, .offset = FIELD(top_images)},
+    [OPTION_MAX_LAYERS] = {
+        .name = "max-layers", .placeholder = "N", .type = OPTION_IS_INTEGER, .default_note = "all of VGG, else 8",
+        .lowest = 1, .highest = 100000, .group = TAGGING_GROUP,
+        .help = "Show only the last N of the tagged layers.", .commands = COMMAND_VISUALIZE,
+        .offset = FIELD(max_layers)},
 
     [OPTION_SAVE_DIR] = {
         .name = "save-dir", .short_name = 'o', .placeholder = "DIR", .type = OPTION_IS_PATH, .default_value = ".",
@@ -262,7 +319,9 @@ static const struct {
 } command_defaults[] = {
     {COMMAND_TAG, OPTION_K_Q, "0..100", NULL},
     {COMMAND_EVALUATE, OPTION_K_Q, "1,5,25", NULL},
-    {COMMAND_HITRATES, OPTION_K_Q, NULL, "all in the file"},
+    {COMMAND_HITRATES | COMMAND_DECODE | COMMAND_VISUALIZE, OPTION_K_Q, NULL, "all in the file"},
+    {COMMAND_SINGLE_IMAGE, OPTION_K_Q, "1,5,25", NULL},
+    {COMMAND_EXPLAIN, OPTION_K_Q, "5", NULL},
     {COMMAND_PIPELINE, OPTION_K_Q, NULL, "0..100 for the tags, 1,5,25 for the evaluation"},
     {COMMAND_DEMO, OPTION_SAVE_DIR, "filtags-demo", NULL},
 };

@@ -1,12 +1,11 @@
 /* export.c - class activations, tags and hit rates as tables for other programs. */
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "steps/class_activations.h"
 #include "steps/steps.h"
 #include "steps/tag_file.h"
@@ -36,18 +35,10 @@ static void write_csv_text(FILE *stream, const char *text) {
     fputc('"', stream);
 }
 
-/* Bytes that aren't UTF-8 become U+FFFD: JSON has no way to say them. */
 static void write_json_text(FILE *stream, const char *text) {
-    struct buffer valid = {0};
-    for (size_t i = 0, n = strlen(text); i < n;) {
-        size_t length = utf8_sequence_length(text + i, n - i);
-        buffer_append(&valid, length ? text + i : "\xef\xbf\xbd", length ? length : 3);
-        i += length ? length : 1;
-    }
-    json_t *value = json_string(buffer_text(&valid));
+    json_t *value = json_text(text);
     if (value) json_dumpf(value, stream, JSON_ENCODE_ANY);
     json_decref(value);
-    buffer_free(&valid);
 }
 
 static void table_begin(struct table_writer *table) {

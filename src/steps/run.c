@@ -8,7 +8,8 @@
 
 enum {
     WRITING_COMMANDS =
-        COMMAND_ACTIVATIONS | COMMAND_TAG | COMMAND_EVALUATE | COMMAND_HITRATES | COMMAND_PIPELINE | COMMAND_DEMO
+        COMMAND_ACTIVATIONS | COMMAND_TAG | COMMAND_EVALUATE | COMMAND_HITRATES | COMMAND_PIPELINE | COMMAND_DEMO |
+        COMMAND_SINGLE_IMAGE | COMMAND_DECODE | COMMAND_VISUALIZE | COMMAND_PLOT_HITRATES | COMMAND_EXPLAIN
 };
 
 static const struct {
@@ -17,6 +18,9 @@ static const struct {
 } steps[] = {{COMMAND_ACTIVATIONS, step_activations}, {COMMAND_TAG, step_tag},
              {COMMAND_EVALUATE, step_evaluate},       {COMMAND_HITRATES, step_hitrates},
              {COMMAND_PIPELINE, step_pipeline},       {COMMAND_DEMO, step_demo},
+             {COMMAND_SINGLE_IMAGE, step_single_image}, {COMMAND_DECODE, step_decode},
+             {COMMAND_VISUALIZE, step_visualize},     {COMMAND_PLOT_HITRATES, step_plot_hitrates},
+             {COMMAND_EXPLAIN, step_explain},
              {COMMAND_EXPORT, step_export},           {COMMAND_LAYERS, step_layers},
              {COMMAND_NETWORKS, step_networks},       {COMMAND_FETCH, step_fetch}};
 

@@ -178,7 +178,8 @@ filtags_status output_start_file(struct output *output, const char *suffix, FILE
     has_failed = has_failed || memory_grow(&paths, &output->paths_capacity, output->n_files + 1, sizeof *output->paths);
     output->paths = paths;
     if (has_failed) return FILTAGS_ERROR_MEMORY;
-    char *name = memory_format("%s-%s-%s-%s", output->run_id, output->kind, output->network, suffix);
+    const char *dash = suffix[0] == '.' ? "" : "-";
+    char *name = memory_format("%s-%s-%s%s%s", output->run_id, output->kind, output->network, dash, suffix);
     char *path = name ? path_join(output->folder, name) : NULL;
     free(name);
     if (!path) return FILTAGS_ERROR_MEMORY;

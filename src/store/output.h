@@ -1,6 +1,6 @@
 /* output.h - the files of one run of a step: their names, and their appearing all together.
  *
- * A step's files are <save_dir>/<runID>-<kind>-<network>-<suffix>, its logs <save_dir>/<runID>-<kind>-info.log
+ * A step's files are <save_dir>/<runID>-<kind>-<network>-<suffix>, or <...>-<network>.html; its logs <save_dir>/<runID>-<kind>-info.log
  * and -warnings.log. runID is YYYY-mm-dd-HHMM (UTC plus time_delta), with a suffix b, c, ... where a file of
  * that runID and kind exists already. The logs are written while the step runs; every other file waits under a
  * temporary name until all of them are whole. */
@@ -41,7 +41,7 @@ void output_tell(struct output *output, filtags_log_level level, const char *for
     __attribute__((format(printf, 3, 4)));
 size_t output_n_warnings(const struct output *output);
 
-/* Start a file; suffix such as "vars.pkl". *stream is the output's. */
+/* Start a file; suffix such as "vars.pkl", or a mere ending such as ".html". *stream is the output's. */
 FILTAGS_MUST_USE filtags_status output_start_file(struct output *output, const char *suffix, FILE **stream);
 /* End the file that was started last: it is whole, and waits. */
 FILTAGS_MUST_USE filtags_status output_end_file(struct output *output);

@@ -1,0 +1,2 @@
+/* explain.js */
+'use strict';

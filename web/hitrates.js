@@ -1,0 +1,2 @@
+/* hitrates.js */
+'use strict';

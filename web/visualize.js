@@ -1,0 +1,2 @@
+/* visualize.js */
+'use strict';
