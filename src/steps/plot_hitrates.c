@@ -168,7 +168,7 @@ static filtags_status write_picture(const struct plots *plots, const struct figu
 struct packed_rates {
     double *distinct; /* [n_distinct] distinct[0] is NaN */
     size_t n_distinct;
-    struct buffer places; /* of each table that is there: [rows, n_values, n_m] little-endian */
+    struct buffer places; /* of each table that is there: [rows, n_values, n_m], little-endian */
     unsigned place_bytes;
 };
 
@@ -216,17 +216,20 @@ static void append_little_endian(struct buffer *to, uint64_t value, unsigned n_b
     buffer_append(to, bytes, n_bytes);
 }
 
+static size_t find_rate(const struct packed_rates *packed, const double *rate) {
+    if (isnan(*rate)) return 0;
+    const double *found = bsearch(rate, packed->distinct + 1, packed->n_distinct - 1, sizeof *rate, compare_rates);
+    return (size_t)(found - packed->distinct);
+}
+
 static filtags_status pack_rates(const struct hitrates_file *file, struct packed_rates *packed) {
     filtags_status status = list_distinct(file, packed);
     if (status) return status;
     for (int t = 0; t < HITRATES_N_RULES * HITRATES_N_LAYERS; t++) {
         int rule = t / HITRATES_N_LAYERS, layers = t % HITRATES_N_LAYERS;
         for (size_t i = 0; i < n_rates(file, rule, layers); i++) {
-            const double *rate = &file->cubes[rule][layers].rates[i];
-            const double *found =
-                isnan(*rate) ? packed->distinct
-                             : bsearch(rate, packed->distinct + 1, packed->n_distinct - 1, sizeof *rate, compare_rates);
-            append_little_endian(&packed->places, (uint64_t)(found - packed->distinct), packed->place_bytes);
+            size_t at = find_rate(packed, &file->cubes[rule][layers].rates[i]);
+            append_little_endian(&packed->places, at, packed->place_bytes);
         }
     }
     return packed->places.has_failed ? FILTAGS_ERROR_MEMORY : FILTAGS_OK;
