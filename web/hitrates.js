@@ -139,7 +139,7 @@
     const low = amounts[0], high = amounts[amounts.length - 1];
     const isLog = low > 0 && high / low >= 12;
     const place = (value) => (high === low ? .5
-      : isLog ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
+      : isLog ? (Math.log(value) - Math.log(low)) / (Math.log(high) - Math.log(low)) : (value - low) / (high - low));
     const of = (value) => (apart.includes(value) ? -SLOT * (apart.length - apart.indexOf(value) - .1) : place(value));
     return { of, place, apart, amounts, low, high, isLog, start: apart.length ? -SLOT * (apart.length + .45) : -.04 };
   }
@@ -165,6 +165,7 @@
         const inside = ticks.filter((tick) => tick >= axis.low && tick <= axis.high);
         if (inside.length > 1 && fits(inside)) return inside;
       }
+      return [axis.low, axis.high];
     }
     for (let most = 8; most > 1; most--) {
       const ticks = niceSteps(axis.low, axis.high, most);
@@ -286,7 +287,7 @@
       layout: { ...layout, ...wide, paper_bgcolor: filtags.style('--surface'), showlegend: true, width: 1000, height: 520,
         xaxis: { ...layout.xaxis, ...wide.xaxis }, yaxis: { ...layout.yaxis, ...wide.yaxis },
         ...(wide.xaxis2 ? { xaxis2: { ...layout.xaxis2, ...wide.xaxis2 }, yaxis2: { ...layout.yaxis2, ...wide.yaxis2 } } : {}),
-        legend: { orientation: 'h', y: -.18, yanchor: 'top', itemsizing: 'constant' }, margin: { l: 60, r: 20, t: 64, b: 110 },
+        legend: { orientation: 'h', y: -.18, yanchor: 'top', itemsizing: 'constant', itemwidth: 48 }, margin: { l: 60, r: 20, t: 64, b: 110 },
         title: { text: plain(shorten(`${about.network} · ${$('chart-title').textContent}`, 90)), x: .02, xanchor: 'left', font: { size: 17 } } },
     };
     Plotly.downloadImage(figure, { format, width: 1000, height: 520, scale: format === 'png' ? 2 : 1,

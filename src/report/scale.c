@@ -13,7 +13,7 @@ enum {
 
 static double place(const struct scale *scale, double amount) {
     if (scale->high <= scale->low) return (scale->start + scale->end) / 2;
-    double share = scale->is_logarithmic ? log(amount / scale->low) / log(scale->high / scale->low)
+    double share = scale->is_logarithmic ? (log(amount) - log(scale->low)) / (log(scale->high) - log(scale->low))
                                          : (amount - scale->low) / (scale->high - scale->low);
     return scale->start + share * (scale->end - scale->start);
 }
@@ -57,28 +57,32 @@ double scale_amount_position(const struct scale *scale, double amount) {
 /* ---------------------------------------------------------------- ticks */
 
 size_t nice_ticks(double low, double high, size_t limit, double *ticks) {
-    static const double steps[] = {1, 2, 5, 10};
+    static const double steps[] = {1, 2, 5, 10, 20, 50};
     if (!(high > low) || limit < 2) {
         if (limit) ticks[0] = low;
         return limit ? 1 : 0;
     }
-    double rough = (high - low) / (double)(limit - 1), power = pow(10, floor(log10(rough))), step = 10 * power;
-    for (size_t i = 4; i-- > 0;) {
-        if (steps[i] * power >= rough * (1 - 1e-9)) step = steps[i] * power;
-    }
+    double power = pow(10, floor(log10((high - low) / (double)limit)));
     size_t n = 0;
-    for (double k = ceil(low / step - 1e-9); n < limit && k * step <= high + 1e-9 * step; k++) ticks[n++] = k * step;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) { /* the finest that limit allows */
+        double first = ceil(low / (steps[i] * power) - 1e-9), last = floor(high / (steps[i] * power) + 1e-9);
+        if (last - first + 1 > (double)limit) continue;
+        for (double k = first; k <= last; k++) ticks[n++] = k * steps[i] * power;
+        break;
+    }
     return n;
 }
 
-/* 1, 2, 5, 10, ... or, of the decades alone, 1, 10, 100. */
+/* 1, 2, 5, 10, ... or, of the decades alone, 1, 10, 100. 0: more than limit. */
 static size_t log_ticks(double low, double high, bool has_decades_alone, size_t limit, double *ticks) {
     static const double steps[] = {1, 2, 5};
     size_t n = 0;
     for (int power = (int)floor(log10(low)); power <= (int)ceil(log10(high)); power++) {
-        for (size_t i = 0; i < (has_decades_alone ? 1 : 3) && n < limit; i++) {
+        for (size_t i = 0; i < (has_decades_alone ? 1 : 3); i++) {
             double tick = steps[i] * pow(10, power);
-            if (tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9)) ticks[n++] = tick;
+            if (tick < low * (1 - 1e-9) || tick > high * (1 + 1e-9)) continue;
+            if (n == limit) return 0;
+            ticks[n++] = tick;
         }
     }
     return n;
