@@ -60,27 +60,28 @@ static const filtags_command command_table[N_COMMANDS] = {
      "four steps on them and tells what came out. A good first command.",
      "", ""},
     {"single-image", "si-eval si_eval", "Count the tags of every test picture of one class",
-     "Runs the network on the test pictures of one class (--classes-img) and counts, for each picture and each k and q, "
-     "the tags of its most active filters, over all layers and over the last layer alone; beside them the network's own "
-     "prediction, and the totals over the pictures.\n\n"
+     "Runs the network on the test pictures of one class (--classes-img) and counts, for each picture and each k and "
+     "q, the tags of its most active filters, over all layers and over the last layer alone; beside them the network's "
+     "own prediction, and the totals over the pictures.\n\n"
      "Reads the -vars.pkl of step 2 and writes RUNID-SI-NETWORK-results.txt.",
      "FILE", ""},
     {"decode", "labdecode labeldecode", "Turn wnids in tags into words: n02088364 into beagle",
      "Replaces the labels of a tag file by readable ones: those of --class-index, else of the run's own class index, "
      "else ImageNet's, which the program has with it.\n\n"
      "Reads the -vars.pkl of step 2 and writes RUNID-TFD-NETWORK-vars.pkl in the same form, and "
-     "RUNID-TFD-NETWORK-listing.txt with one filter a line. Where two classes share a label, the listing adds the wnid.",
+     "RUNID-TFD-NETWORK-listing.txt with one filter a line. Where two classes share a label, the listing adds the "
+     "wnid.",
      "FILE", ""},
     {"visualize", "filTagsvis", "A page that shows the tags of all filters",
-     "Writes RUNID-VIS-NETWORK.html, one file that opens in any browser, offline: a map of layers and filters, the filters "
-     "of a class, the tags and class activations of a filter, and - where step 1 ran with --top-images - the pictures "
-     "that excite it most, with heat maps.\n\n"
+     "Writes RUNID-VIS-NETWORK.html, one file that opens in any browser, offline: a map of layers and filters, the "
+     "filters of a class, the tags and class activations of a filter, and - where step 1 ran with --top-images - the "
+     "pictures that excite it most, with heat maps.\n\n"
      "Reads the -vars.pkl of step 2 (decoded or not), or a listing, and the class activations of step 1.",
      "FILE", ""},
     {"plot-hitrates", "hitrates-plots hitrates_plots", "Plot the hit rates",
-     "Draws the hit rate against m, with a line for each k, and against k and q, with a line for each m, for all classes "
-     "and each of them, over all layers and over the last one. Writes RUNID-HP-NETWORK.html, one file that opens in any "
-     "browser, and the plots of all classes as .svg and .png.\n\n"
+     "Draws the hit rate against m, with a line for each k, and against k and q, with a line for each m, for all "
+     "classes and each of them, over all layers and over the last one. Writes RUNID-HP-NETWORK.html, one file that "
+     "opens in any browser, and the plots of all classes as .svg and .png.\n\n"
      "Reads the -vars.pkl of step 4.",
      "FILE", ""},
     {"explain", "", "Explain the classification of single pictures",
@@ -144,7 +145,8 @@ static const struct option_row option_table[N_OPTIONS] = {
         .commands = COMMAND_TAG | COMMAND_VISUALIZE, .required_in = COMMAND_TAG, .offset = FIELD(activations_file)},
     [OPTION_FILTAGS_FILE] = {
         .name = "filtags-file", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = CHAIN_GROUP,
-        .help = "The -vars.pkl of step 2. The argument FILE means the same, but for explain, whose arguments are pictures.",
+        .help = "The -vars.pkl of step 2. The argument FILE means the same, but for explain, whose arguments are "
+                "pictures.",
         .commands = READ_TAGS, .required_in = READ_TAGS & ~(unsigned)COMMAND_VISUALIZE, .offset = FIELD(filtags_file)},
     [OPTION_EVAL_FILE] = {
         .name = "eval-file", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = CHAIN_GROUP,
