@@ -201,7 +201,7 @@ static const struct option_row option_table[N_OPTIONS] = {
                         "many as outputs",
         .group = NETWORK_GROUP,
         .help = "Names of the network's outputs: line i is 'wnid label' for output i. The first word is what class "
-                "folders are compared with.",
+                "folders are compared with. For decode: names of any classes, in any order.",
         .commands = STEPS_WITH_NETWORK | COMMAND_DECODE, .inherited_in = INHERIT, .offset = FIELD(class_index)},
     [OPTION_LAYERS] = {
         .name = "layers", .placeholder = "LIST", .type = OPTION_IS_TEXT, .default_value = "conv",
@@ -250,7 +250,8 @@ static const struct option_row option_table[N_OPTIONS] = {
     [OPTION_CLASSES_IMG] = {
         .name = "classes-img", .placeholder = "LIST", .type = OPTION_IS_NAMES, .default_note = "all",
         .lowest = 1, .highest = 1e6, .group = TAGGING_GROUP,
-        .help = "Classes to report: numbers from 1, ranges such as 1..10, or labels, separated by commas.",
+        .help = "Classes to report: numbers from 1, ranges such as 1..10, or labels, separated by commas. For "
+                "single-image: one.",
         .commands = COMMAND_HITRATES | COMMAND_PIPELINE | COMMAND_SINGLE_IMAGE, .required_in = COMMAND_SINGLE_IMAGE,
         .offset = FIELD(classes_img)},
     [OPTION_TOP_IMAGES] = {
@@ -323,6 +324,7 @@ static const struct {
     {COMMAND_EVALUATE, OPTION_K_Q, "1,5,25", NULL},
     {COMMAND_HITRATES | COMMAND_DECODE | COMMAND_VISUALIZE, OPTION_K_Q, NULL, "all in the file"},
     {COMMAND_SINGLE_IMAGE, OPTION_K_Q, "1,5,25", NULL},
+    {COMMAND_DECODE, OPTION_CLASS_INDEX, NULL, "the run's own, else ImageNet's"},
     {COMMAND_EXPLAIN, OPTION_K_Q, "5", NULL},
     {COMMAND_PIPELINE, OPTION_K_Q, NULL, "0..100 for the tags, 1,5,25 for the evaluation"},
     {COMMAND_DEMO, OPTION_SAVE_DIR, "filtags-demo", NULL},
