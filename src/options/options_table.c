@@ -63,7 +63,8 @@ static const filtags_command command_table[N_COMMANDS] = {
      "Runs the network on the test pictures of one class (--classes-img) and counts, for each picture and each k and "
      "q, the tags of its most active filters, over all layers and over the last layer alone; beside them the network's "
      "own prediction, and the totals over the pictures.\n\n"
-     "Reads the -vars.pkl of step 2 and writes RUNID-SI-NETWORK-results.txt.",
+     "Reads the -vars.pkl of step 2 and writes RUNID-SI-NETWORK-results.txt, and the same as -varsX.pkl in the form of "
+     "step 3's. The model, the pictures, the split and the seed are those of step 1 unless they are given.",
      "FILE", ""},
     {"decode", "labdecode labeldecode", "Turn wnids in tags into words: n02088364 into beagle",
      "Replaces the labels of a tag file by readable ones: those of --class-index, else of the run's own class index, "
