@@ -211,7 +211,8 @@ def test_limit(chain, tmp_path):
 def test_files_beside_the_results(chain, tmp_path):
     result = single(chain, tmp_path)
     n_test = len(evaluated(chain, 2)["y"])
-    assert result.stdout.startswith(f"tags of class 2, n2, by mixed: {n_test} test pictures, 3 values of k and 4 of q; ")
+    start = f"tags of class 2, n2, by mixed: {n_test} test pictures, 3 values of k and 4 of q; "
+    assert result.stdout.startswith(start)
     assert result.stdout.endswith(f"\nfiles:\n  {steps.only(tmp_path, '*-SI-mixed-results.txt')}\n")
     record, before = steps.run_json(tmp_path, "SI"), steps.run_json(chain, "E")
     assert record["command"] == "single-image" and record["previous"] == str(steps.main_file(chain, "TF"))
@@ -270,8 +271,8 @@ def test_folders_with_numbers_as_names(tmp_path):
                   "--save-dir", folder)
         assert f" of class {int(label) + 1}, {label}, " in results(folder)
         said = [line for line in steps.warnings(folder, "SI") if "--classes-img" in line]
-        assert said == (["--classes-img 1 is taken for the class of that number, '0'; the class labelled so is number 2"]
-                        if warning else [])
+        expected = "--classes-img 1 is taken for the class of that number, '0'; the class labelled so is number 2"
+        assert said == ([expected] if warning else [])
 
 
 def test_a_class_without_test_pictures(chain, tmp_path):
