@@ -1,5 +1,5 @@
 /* tag_file.h - the contents of step 2's file, or of the published script's (docs/published-files.md), as far as a list
- * of k and q needs them. */
+ * of k and q needs them. The file is never in memory as a whole: it can have gigabytes. */
 #ifndef FILTAGS_STEPS_TAG_FILE_H
 #define FILTAGS_STEPS_TAG_FILE_H
 
@@ -23,5 +23,14 @@ struct tag_file {
 FILTAGS_MUST_USE filtags_status tag_file_open(struct step *step, const char *path, const struct number_list *k_q,
                                               struct tag_file *tag_file);
 void tag_file_close(struct tag_file *tag_file);
+
+/* Gets the tags of one value of k or q after the other, in the file's order (k before q in every file that a program of
+ * ours or the published ones wrote). file: labels (as far as they have been met) and filter table; no tags. */
+typedef filtags_status (*tag_file_visit)(void *context, const struct tag_file *file, struct selector selector,
+                                         const struct tag_table *tags);
+
+/* As tag_file_open, but keep the tags of no more than one value in memory. */
+FILTAGS_MUST_USE filtags_status tag_file_each(struct step *step, const char *path, const struct number_list *k_q,
+                                              tag_file_visit visit, void *context);
 
 #endif
