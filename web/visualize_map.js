@@ -162,7 +162,7 @@ const filterMap = (() => {
       const x = (f % columns) * pitch, y = Math.floor(f / columns) * pitch;
       const bin = binOf(counts[f]);
       const isOut = view.bin !== null && view.bin !== bin;
-      context.globalAlpha = isOut ? 0.15 : lit && !lit[f] && !values ? 0.34 : 1;
+      context.globalAlpha = isOut ? 0.15 : lit && !lit[f] && !values ? 0.42 : 1;
       context.fillStyle = lit && lit[f] && !values ? colors.lit
         : values ? shade(greatest > least ? (values[f] - least) / (greatest - least) : 0) : colors.bins[bin];
       context.fillRect(x, y, size, size);

@@ -13,7 +13,7 @@ const panels = (() => {
 
   function classLink(index, attributes = {}) {
     const distinction = tagData.distinction(index);
-    return el('button', { class: 'link', type: 'button', dataset: { class: classes[index].id }, title: classTitle(index),
+    return el('button', { class: 'link wrap-name', type: 'button', dataset: { class: classes[index].id }, title: classTitle(index),
       onclick: () => actions.class(index), ...attributes },
     filtags.shorten(classes[index].label, 80), distinction ? el('span', { class: 'muted small' }, ` ${distinction}`) : null);
   }
@@ -41,7 +41,7 @@ const panels = (() => {
 
   /* ---------------------------------------------------------------- layers */
 
-  const SUMMARY = [['0 tags', 0, 0, 0], ['1 tag', 1, 1, 1], ['2–5 tags', 2, 5, 2], ['more', 6, Infinity, 4]];
+  const SUMMARY = [['0 tags', 0, 0, 0], ['1 tag', 1, 1, 1], ['2–5 tags', 2, 5, 2], ['more', 6, Infinity, 3]];
   const summarise = (selector) => layers.map((layer, i) => {
     const counts = tagData.counts(layer, selector);
     const row = { layer: i, name: layer.name, filters: layer.filters, tags: 0, most: 0, parts: [0, 0, 0, 0] };
@@ -70,7 +70,7 @@ const panels = (() => {
         barmode: 'stack', bargap: 0.25, height: 90 + 24 * rows.length, showlegend: true, dragmode: false,
         legend: { orientation: 'h', y: 1, yanchor: 'bottom', x: 0, traceorder: 'normal' }, margin: { l: 10, r: 10, t: 30, b: 40 },
         xaxis: { title: { text: isShare ? 'share of filters, %' : 'filters' }, range: isShare ? [0, 100] : undefined, fixedrange: true },
-        yaxis: { autorange: 'reversed', tickvals: places, ticktext: names, fixedrange: true, ticklen: 4 },
+        yaxis: { autorange: 'reversed', showgrid: false, tickvals: places, ticktext: names, fixedrange: true, ticklen: 4 },
       }, { displayModeBar: false }];
     });
   }
@@ -86,7 +86,7 @@ const panels = (() => {
         onclick: () => { isShare = share; showLayers(view, panel); } }, title)));
     const table = filtags.table([
       { title: 'layer', key: 'name', sort: (row) => row.layer, cell: (row) => el('button', { class: 'link', type: 'button',
-        dataset: { layer: row.name }, onclick: () => actions.layer(row.layer) }, filtags.shorten(row.name, 60)) },
+        dataset: { layer: row.name }, onclick: () => actions.layer(row.layer) }, filtags.shorten(row.name, 22)) },
       { title: 'filters', key: 'filters', isNumber: true, cell: (row) => row.filters.toLocaleString('en') },
       ...SUMMARY.map(([title], part) => ({ title: ['0', '1', '2–5', 'more'][part], isNumber: true,
         sort: (row) => row.parts[part], cell: (row) => row.parts[part].toLocaleString('en') })),
@@ -158,7 +158,7 @@ const panels = (() => {
     const isValued = tagData.hasActivations() && tagData.hasRow(view.classIndex);
     const table = filtags.table([
       ...(isValued ? [{ title: 'activation', key: 'value', isNumber: true, cell: (row) => activationText(row.value) }] : []),
-      { title: 'layer', sort: (row) => row.layer, cell: (row) => el('button', { class: 'link', type: 'button', onclick: () => actions.layer(row.layer) }, filtags.shorten(layers[row.layer].name, 40)) },
+      { title: 'layer', sort: (row) => row.layer, cell: (row) => el('button', { class: 'link', type: 'button', onclick: () => actions.layer(row.layer) }, filtags.shorten(layers[row.layer].name, 28)) },
       { title: 'filter', isNumber: true, sort: (row) => row.filter, cell: (row) => filterLink(row.layer, row.filter) },
       { title: 'other classes', isNumber: true, sort: (row) => row.others, cell: (row) => row.others.toLocaleString('en') },
     ], rows, { caption: `Filters that this class tags with ${view.selectorText}${isValued ? ', strongest first' : ''}`,
@@ -207,7 +207,7 @@ const panels = (() => {
       const bar = {
         type: 'bar', customdata: rows.map((row, i) => [names[i], activationText(row.value), tagged.has(row.index) ? 'tagged' : 'not tagged', classes[row.index].id]),
         hovertemplate: '%{customdata[0]}<br>class activation %{customdata[1]}<br>%{customdata[2]}<extra></extra>',
-        marker: { color: rows.map((row) => (tagged.has(row.index) ? colors.lit : blue)), opacity: rows.map((row) => (view.classIndex === null || view.classIndex === row.index ? 1 : 0.55)) },
+        marker: { color: rows.map((row) => (tagged.has(row.index) ? colors.lit : blue)), line: { width: rows.map((row) => (view.classIndex === row.index ? 2 : 0)), color: colors.ring } },
       };
       const values = rows.map((row) => row.value), title = { text: 'class activation' };
       if (isLong) {
@@ -216,7 +216,7 @@ const panels = (() => {
       }
       return [[{ ...bar, orientation: 'h', y: places, x: values }], { height: 60 + 19 * rows.length, bargap: 0.2, dragmode: false,
         margin: { l: 10, r: 15, t: 5, b: 40 }, xaxis: { title, rangemode: 'tozero', fixedrange: true },
-        yaxis: { autorange: 'reversed', fixedrange: true, tickvals: places, ticklen: 4,
+        yaxis: { autorange: 'reversed', fixedrange: true, showgrid: false, tickvals: places, ticklen: 4,
           ticktext: rows.map((row) => filtags.plain(filtags.shorten(tagData.className(row.index).replace(/\s+/g, ' '), 26))) } }, { displayModeBar: false }];
     }).then(() => element.on && element.on('plotly_click', (event) => actions.class(tagData.classOfKey.get(event.points[0].customdata[3]))));
   }

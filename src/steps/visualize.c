@@ -10,6 +10,7 @@
 #include "report/page.h"
 #include "report/tag_pack.h"
 #include "steps/class_activations.h"
+#include "steps/listing_file.h"
 #include "steps/page_classes.h"
 #include "steps/steps.h"
 #include "steps/tag_file.h"
@@ -22,8 +23,10 @@ enum {
 struct visualization {
     struct step *step;
     const char *source; /* the tag file or listing */
+    char *vars_path;    /* the file that has the run.json to go back from */
     struct run_record record;
     struct tag_file tags;
+    char **listed_names; /* [tags.table.n_layers] of a listing; NULL: it has none, or is no listing */
     char *activations_path; /* NULL: none */
     struct class_activations activations;
     struct page_classes classes;
@@ -93,7 +96,7 @@ static filtags_status open_activations(struct visualization *page) {
         page->activations_path = memory_copy_string(given);
         if (!page->activations_path) return FILTAGS_ERROR_MEMORY;
     } else {
-        status = follow_chain(page->source, &page->activations_path);
+        status = follow_chain(page->vars_path, &page->activations_path);
     }
     if (!status && page->activations_path)
         status = class_activations_open(page->activations_path, &page->activations);
@@ -139,11 +142,40 @@ static void choose_layers(struct visualization *page) {
     page->n_bits = n_values > MOST_16_BIT_VALUES ? 8 : 16;
 }
 
-static filtags_status open_input(struct visualization *page) {
+static filtags_status open_tags(struct visualization *page) {
+    const filtags_options *options = page->step->options;
+    if (!options->listing) return tag_file_open(page->step, page->source, &options->k_q, &page->tags);
+    struct listing_file listing;
+    filtags_status status = listing_file_open(page->step, page->source, &options->k_q, &listing);
+    if (status) return status;
+    page->tags = listing.tags; /* freed as tags from here on */
+    page->listed_names = listing.layer_names;
+    return FILTAGS_OK;
+}
+
+/* The chain goes by the names of -vars.pkl files; a listing of decode is beside one. */
+static filtags_status find_record(struct visualization *page) {
+    static const char ending[] = "-listing.txt";
     struct step *step = page->step;
-    page->source = step->options->filtags_file;
-    filtags_status status = tag_file_open(step, page->source, &step->options->k_q, &page->tags);
-    if (!status) status = step_inherit(step, page->source, &page->record);
+    size_t length = strlen(page->source);
+    bool is_decoded_listing = step->options->listing && text_ends_with(page->source, ending);
+    page->vars_path = is_decoded_listing
+                          ? memory_format("%.*s-vars.pkl", (int)(length - (sizeof ending - 1)), page->source)
+                          : memory_copy_string(page->source);
+    if (!page->vars_path) return FILTAGS_ERROR_MEMORY;
+    filtags_status status = step_inherit(step, page->vars_path, &page->record);
+    if (!status && !page->record.network && step->options->network) {
+        page->record.network = memory_copy_string(step->options->network);
+        if (!page->record.network) status = FILTAGS_ERROR_MEMORY;
+    }
+    return status;
+}
+
+static filtags_status open_input(struct visualization *page) {
+    const filtags_options *options = page->step->options;
+    page->source = options->listing ? options->listing : options->filtags_file;
+    filtags_status status = open_tags(page);
+    if (!status) status = find_record(page);
     if (!status) status = open_activations(page);
     if (!status) status = match_classes(page);
     if (!status) choose_layers(page);
@@ -152,15 +184,19 @@ static filtags_status open_input(struct visualization *page) {
 
 /* ---------------------------------------------------------------- the page */
 
+static const char *name_of_layer(const struct visualization *page, size_t layer, const char *unnamed) {
+    if (page->listed_names) return page->listed_names[layer];
+    return page->record.n_layers == page->tags.table.n_layers ? page->record.layer_names[layer] : unnamed;
+}
+
 static json_t *layers_to_json(const struct visualization *page) {
     const struct filter_table *table = &page->tags.table;
     json_t *list = json_array();
     for (size_t i = page->first_layer; i < table->n_layers; i++) {
         char unnamed[32];
         snprintf(unnamed, sizeof unnamed, "layer %zu", i);
-        bool has_name = page->record.n_layers == table->n_layers;
         json_t *layer = json_object();
-        json_object_set_new(layer, "name", json_text(has_name ? page->record.layer_names[i] : unnamed));
+        json_object_set_new(layer, "name", json_text(name_of_layer(page, i, unnamed)));
         json_object_set_new(layer, "place", json_integer((json_int_t)i));
         json_object_set_new(layer, "filters", json_integer((json_int_t)table->n_filters[i]));
         json_object_set_new(layer, "entryBytes",
@@ -297,7 +333,10 @@ filtags_status step_visualize(struct step *step) {
     free(page.rows);
     class_activations_close(&page.activations);
     free(page.activations_path);
+    for (size_t i = 0; page.listed_names && i < page.tags.table.n_layers; i++) free(page.listed_names[i]);
+    free(page.listed_names);
     tag_file_close(&page.tags);
+    free(page.vars_path);
     run_record_free(&page.record);
     return status;
 }
