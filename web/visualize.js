@@ -79,7 +79,7 @@
     slider.disabled = rules[chosen.rule].length < 2;
     slider.setAttribute('aria-valuetext', selectorText());
     byId('selector-value').textContent = selectorText();
-    byId('rule-text').textContent = ruleText();
+    byId('rule-text').textContent = byId('rule-text').title = ruleText();
     const chip = byId('class-chip');
     chip.hidden = chosen.classIndex === null;
     if (!chip.hidden) {

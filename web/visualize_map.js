@@ -4,7 +4,7 @@
 const filterMap = (() => {
   const { el } = filtags;
   const { layers } = tagData;
-  const GAP = 1, LEAST_PITCH = 6, MOST_PITCH = 24, WANTED_HEIGHT = 620;
+  const GAP = 1, PAD = 4, LEAST_PITCH = 6, MOST_PITCH = 24, WANTED_HEIGHT = 620;
 
   /* Numbers of tags fall into these; the last one has no end. */
   const BINS = [[0, 0], [1, 1], [2, 5], [6, 20], [21, 100], [101, Infinity]];
@@ -78,7 +78,7 @@ const filterMap = (() => {
 
   /* The largest cells with which the whole map is not much higher than a screen. */
   function layOut() {
-    const width = box.clientWidth || 600;
+    const width = (box.clientWidth || 600) - PAD;
     pitch = MOST_PITCH;
     while (pitch > LEAST_PITCH && heightWith(pitch, width) > WANTED_HEIGHT) pitch--;
     columns = Math.max(1, Math.floor(width / pitch));
@@ -86,11 +86,11 @@ const filterMap = (() => {
     for (const { layer, canvas } of blocks) {
       const rows = Math.ceil(layer.filters / columns);
       const w = Math.min(layer.filters, columns) * pitch, h = rows * pitch;
-      canvas.style.width = `${w}px`;
-      canvas.style.height = `${h}px`;
-      canvas.width = Math.round(w * ratio);
-      canvas.height = Math.round(h * ratio);
-      Object.assign(canvas.dataset, { pitch, columns });
+      canvas.style.width = `${w + 2 * PAD}px`;
+      canvas.style.height = `${h + 2 * PAD}px`;
+      canvas.width = Math.round((w + 2 * PAD) * ratio);
+      canvas.height = Math.round((h + 2 * PAD) * ratio);
+      Object.assign(canvas.dataset, { pitch, columns, pad: PAD });
     }
   }
 
@@ -153,8 +153,9 @@ const filterMap = (() => {
     if (!view) return;
     const { layer, canvas } = block, ratio = devicePixelRatio || 1, context = canvas.getContext('2d');
     block.isStale = false;
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
+    context.setTransform(ratio, 0, 0, ratio, PAD * ratio, PAD * ratio); // room for the ring around a chosen filter
     const counts = tagData.counts(layer, view.selector), values = valuesOf(layer), lit = litOf(layer);
     const [least, greatest] = values ? (view.range || rangeOf(values)) : [0, 0];
     const colors = theme(), size = pitch - GAP;
@@ -166,24 +167,24 @@ const filterMap = (() => {
       context.fillStyle = lit && lit[f] && !values ? colors.lit
         : values ? shade(greatest > least ? (values[f] - least) / (greatest - least) : 0) : colors.bins[bin];
       context.fillRect(x, y, size, size);
-      if (values && lit && lit[f]) outline(context, x, y, size, colors.lit, Math.min(2, size / 4), 0);
+      if (values && lit && lit[f]) outline(context, x, y, size, colors.lit, Math.min(2, size / 4), -Math.min(2, size / 4) / 2);
     }
     context.globalAlpha = 1;
-    if (layers[view.layer] === layer && view.filter !== null) mark(context, view.filter, colors.ring, 2);
-    if (hovered && layers[hovered.layer] === layer) mark(context, hovered.filter, colors.ring, 1);
+    if (layers[view.layer] === layer && view.filter !== null) mark(context, view.filter, colors.ring, true);
+    if (hovered && layers[hovered.layer] === layer) mark(context, hovered.filter, colors.ring, false);
   }
 
+  /* A line around a cell whose middle is outset pixels outside. */
   function outline(context, x, y, size, color, width, outset) {
     context.strokeStyle = color;
     context.lineWidth = width;
-    const inset = width / 2 - outset;
-    context.strokeRect(x + inset, y + inset, size - 2 * inset, size - 2 * inset);
+    context.strokeRect(x - outset, y - outset, size + 2 * outset, size + 2 * outset);
   }
 
-  function mark(context, filter, color, width) {
-    const x = (filter % columns) * pitch, y = Math.floor(filter / columns) * pitch;
-    outline(context, x, y, pitch - GAP, filtags.style('--surface'), 1, width < 2 ? 0 : -width);
-    outline(context, x, y, pitch - GAP, color, width, 0.5);
+  function mark(context, filter, color, isChosen) {
+    const x = (filter % columns) * pitch, y = Math.floor(filter / columns) * pitch, size = pitch - GAP;
+    if (isChosen) outline(context, x, y, size, filtags.style('--surface'), 4, 2);
+    outline(context, x, y, size, color, isChosen ? 2 : 1, isChosen ? 2 : 0.5);
   }
 
   function describe(block) {
@@ -209,7 +210,7 @@ const filterMap = (() => {
 
   function filterAt(index, event) {
     const rect = blocks[index].canvas.getBoundingClientRect();
-    const column = Math.floor((event.clientX - rect.left) / pitch), row = Math.floor((event.clientY - rect.top) / pitch);
+    const column = Math.floor((event.clientX - rect.left - PAD) / pitch), row = Math.floor((event.clientY - rect.top - PAD) / pitch);
     const filter = row * columns + column;
     return column < 0 || column >= columns || row < 0 || filter >= layers[index].filters ? null : filter;
   }
@@ -238,7 +239,7 @@ const filterMap = (() => {
     const { canvas, element } = blocks[index];
     if (filter === null) { element.scrollIntoView({ block: 'start' }); return; }
     const rect = canvas.getBoundingClientRect();
-    const y = rect.top + Math.floor(filter / columns) * pitch;
+    const y = rect.top + PAD + Math.floor(filter / columns) * pitch;
     const top = document.querySelector('header.bar').getBoundingClientRect().bottom;
     const bottom = innerHeight - (matchMedia('(max-width: 900px)').matches ? innerHeight * 0.6 : 20);
     if (y < top + 30 || y + pitch > bottom) scrollBy({ top: y - (Math.max(top, 0) + bottom) / 2 });

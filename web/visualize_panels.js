@@ -67,9 +67,8 @@ const panels = (() => {
         marker: { color: filterMap.theme().bins[bin], line: { width: 0 } },
       }));
       return [traces, {
-        barmode: 'stack', bargap: 0.25, height: 90 + 24 * rows.length, showlegend: true, dragmode: false,
-        legend: { orientation: 'h', y: 1, yanchor: 'bottom', x: 0, traceorder: 'normal' }, margin: { l: 10, r: 10, t: 30, b: 40 },
-        xaxis: { title: { text: isShare ? 'share of filters, %' : 'filters' }, range: isShare ? [0, 100] : undefined, fixedrange: true },
+        barmode: 'stack', bargap: 0.25, height: 60 + 24 * rows.length, showlegend: false, dragmode: false, margin: { l: 10, r: 14, t: 4, b: 40 },
+        xaxis: { title: { text: isShare ? 'share of filters, %' : 'filters' }, range: isShare ? [0, 100] : undefined, dtick: isShare ? 25 : undefined, fixedrange: true },
         yaxis: { autorange: 'reversed', showgrid: false, tickvals: places, ticktext: names, fixedrange: true, ticklen: 4 },
       }, { displayModeBar: false }];
     });
@@ -97,8 +96,9 @@ const panels = (() => {
     table.id = 'summary-table';
     panel.replaceChildren(
       el('div', { class: 'facts' }, fact(total.filters.toLocaleString('en'), 'filters'), fact(total.tags.toLocaleString('en'), 'tags'),
-        fact(total.none.toLocaleString('en'), 'filters without a tag'), fact(total.one.toLocaleString('en'), 'of one class alone')),
-      el('div', { class: 'row' }, el('h3', {}, 'Tags per layer'), el('span', { class: 'space' }), toggle), chart, table);
+        fact(total.none.toLocaleString('en'), 'without a tag'), fact(total.one.toLocaleString('en'), 'of one class')),
+      el('div', { class: 'row' }, el('h3', {}, 'Tags per layer'), el('span', { class: 'space' }), toggle),
+      el('p', { class: 'note keys' }, ...SUMMARY.flatMap(([title, , , bin]) => [el('span', { class: `swatch bin-${bin}` }), title])), chart, table);
     return summaryPlot(rows, chart);
   }
 

@@ -41,12 +41,20 @@ static struct named *find(const char *text, struct named *names, size_t n) {
     return n ? bsearch(text, names, n, sizeof *names, compare_text) : NULL;
 }
 
-/* ImageNet's label of a wnid; NULL: it is none. */
-static const char *imagenet_label(const char *wnid) {
-    if (wnid[0] != 'n' || strlen(wnid) != 9) return NULL;
+/* The class of ImageNet that a text names: by its wnid, or as listings tell classes of one label apart, "crane
+ * (n02012849)". NULL: none. */
+static const struct imagenet_class *find_imagenet(const char *text) {
+    enum { WNID_LENGTH = 9 };
+    size_t length = strlen(text);
+    bool is_listed = length > WNID_LENGTH + 3 && strncmp(text + length - (WNID_LENGTH + 3), " (", 2) == 0;
+    const char *wnid = is_listed ? text + length - (WNID_LENGTH + 1) : text;
+    if (wnid[0] != 'n' || strlen(wnid) != (size_t)WNID_LENGTH + is_listed) return NULL;
     const struct imagenet_class *classes = imagenet_classes();
     for (size_t i = 0; i < IMAGENET_N_CLASSES; i++) {
-        if (strcmp(classes[i].wnid, wnid) == 0) return classes[i].label;
+        size_t label_length = strlen(classes[i].label);
+        if (strncmp(classes[i].wnid, wnid, WNID_LENGTH) != 0) continue;
+        if (!is_listed || (label_length + WNID_LENGTH + 3 == length && !strncmp(classes[i].label, text, label_length)))
+            return &classes[i];
     }
     return NULL;
 }
@@ -63,9 +71,9 @@ static filtags_status matcher_create(struct matcher *matcher) {
         !matcher->is_dropped || !matcher->is_ambiguous)
         return FILTAGS_ERROR_MEMORY;
     for (size_t i = 0; i < activations->n; i++) {
-        const char *decoded = imagenet_label(activations->labels[i]);
+        const struct imagenet_class *known = find_imagenet(activations->labels[i]);
         matcher->by_label[i] = (struct named){activations->labels[i], i};
-        if (decoded) matcher->by_decoded[matcher->n_decoded++] = (struct named){decoded, i};
+        if (known) matcher->by_decoded[matcher->n_decoded++] = (struct named){known->label, i};
     }
     qsort(matcher->by_label, activations->n, sizeof *matcher->by_label, compare_named);
     qsort(matcher->by_decoded, matcher->n_decoded, sizeof *matcher->by_decoded, compare_named);
@@ -99,6 +107,8 @@ static size_t match_labels(struct matcher *matcher) {
     size_t n_unknown = 0;
     for (size_t i = 0; i < matcher->n_labels; i++) {
         struct named *exact = find(matcher->labels[i], matcher->by_label, matcher->activations->n);
+        const struct imagenet_class *known = exact ? NULL : find_imagenet(matcher->labels[i]);
+        if (known) exact = find(known->wnid, matcher->by_label, matcher->activations->n);
         size_t class_index = exact ? exact->index : match_decoded(matcher, i);
         if (class_index != SIZE_MAX && !matcher->label_of_class[class_index])
             matcher->label_of_class[class_index] = i + 1;
@@ -111,24 +121,25 @@ static size_t match_labels(struct matcher *matcher) {
 static void fill(const struct matcher *matcher, struct page_classes *classes) {
     const struct activation_classes *activations = matcher->activations;
     for (size_t i = 0; i < activations->n; i++) {
-        const char *own = activations->labels[i], *decoded = imagenet_label(own);
+        const char *own = activations->labels[i];
+        const struct imagenet_class *known = find_imagenet(own);
         size_t label = matcher->label_of_class[i];
         if (matcher->is_dropped[i] && !label) continue;
         const char *key = label ? matcher->labels[label - 1] : own;
         if (label) classes->class_of_label[label - 1] = (uint32_t)classes->n;
         classes->items[classes->n++] = (struct page_class){.key = key,
-                                                           .label = decoded ? decoded : key,
-                                                           .wnid = decoded ? own : NULL,
+                                                           .label = known ? known->label : key,
+                                                           .wnid = known ? known->wnid : NULL,
                                                            .number = activations->first_number + i,
                                                            .row = activations->rows[i]};
     }
     for (size_t i = 0; i < classes->n_unknown; i++) {
         const struct named *one = &matcher->unknown[i];
-        const char *decoded = imagenet_label(one->text);
+        const struct imagenet_class *known = find_imagenet(one->text);
         classes->class_of_label[one->index] = (uint32_t)classes->n;
         classes->items[classes->n++] = (struct page_class){.key = one->text,
-                                                           .label = decoded ? decoded : one->text,
-                                                           .wnid = decoded ? one->text : NULL,
+                                                           .label = known ? known->label : one->text,
+                                                           .wnid = known ? known->wnid : NULL,
                                                            .number = SIZE_MAX,
                                                            .is_ambiguous = matcher->is_ambiguous[one->index]};
     }

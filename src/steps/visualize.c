@@ -17,7 +17,7 @@
 
 enum {
     DEFAULT_LAYERS = 8,           /* of networks other than VGG */
-    MOST_16_BIT_VALUES = 2 << 20, /* beyond this many class activations a page has 8 bits for each */
+    MOST_16_BIT_VALUES = 6000000 /* with more class activations than these a page has 8 bits for each */
 };
 
 struct visualization {
