@@ -43,7 +43,7 @@ static void list_maps(struct all_maps *all, const struct network *network, size_
         for (size_t t = 0; t < all->n_layers; t++) {
             const struct shape *shape = layer_shape(network, all->layers[t]);
             for (size_t f = 0; f < shape->dim[2]; f++, i++) {
-                all->maps[i] = (filtags_map){.image = image, .tap = t, .filter = shape->dim[2] - 1 - f, values, NAN, NAN};
+                all->maps[i] = (filtags_map){image, t, shape->dim[2] - 1 - f, values, NAN, NAN};
                 all->n_pixels[i] = shape->dim[0] * shape->dim[1];
                 values += all->n_pixels[i];
             }
@@ -122,7 +122,8 @@ static void check_equal(const struct all_maps *a, const struct all_maps *b, doub
 static void check_maps(struct network *network) {
     float *images = random_values(&network->random, N_IMAGES * shape_count(layer_shape(network, 0)), 1.5f, 0.1f);
     struct all_maps naive = run_maps(network, images, 1, true), single = run_maps(network, images, 1, false);
-    struct all_maps batch = run_maps(network, images, N_IMAGES, false), naive_batch = run_maps(network, images, 2, true);
+    struct all_maps batch = run_maps(network, images, N_IMAGES, false);
+    struct all_maps naive_batch = run_maps(network, images, 2, true);
     check_activations(&single, network);
     check_activations(&naive, network);
     check_equal(&single, &naive, 2e-5);
@@ -149,7 +150,8 @@ static void fused_activation(void **state) {
     const int input = network_start(&network, 3, shape_3(19, 23, 3));
     const int conv = add_conv(&network, input, window_of(3, 3, 1, 1, ONE), 1, 24, true);
     fuse(&network, conv, add_relu(&network, conv));
-    const int conv_2 = add_conv(&network, (int)network.model.graph.n_nodes - 1, window_of(3, 3, 2, 1, ONE), 1, 70, true);
+    const int relu = (int)network.model.graph.n_nodes - 1;
+    const int conv_2 = add_conv(&network, relu, window_of(3, 3, 2, 1, ONE), 1, 70, true);
     fuse(&network, conv_2, add_relu(&network, conv_2));
     check_maps(&network);
     network_free(&network);
