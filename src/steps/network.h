@@ -33,6 +33,10 @@ void network_close(struct network *network);
 FILTAGS_MUST_USE filtags_status network_open_engine(const struct network *network, const filtags_options *options,
                                                     size_t batch, bool wants_output, filtags_engine **engine);
 
+/* The same for runs with feature maps (filtags_worker_run_maps). */
+FILTAGS_MUST_USE filtags_status network_open_map_engine(const struct network *network, const filtags_options *options,
+                                                        size_t batch, bool wants_output, filtags_engine **engine);
+
 /* Put network and options into the record of a run (what is there already is replaced). */
 FILTAGS_MUST_USE filtags_status network_describe(const struct network *network, const filtags_options *options,
                                                  struct run_record *record);
