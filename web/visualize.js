@@ -406,6 +406,7 @@
       el('p', {}, 'A cell is a filter of a convolution layer. A tag is a class that has the filter among its most active ones; the class activation is the mean '
         + 'activation of the filter over the class’s pictures, from 0 to 1.'),
       el('p', { id: 'rounding' }, roundingText()),
+      pictures.leftOutText() ? el('p', { id: 'pictures-left-out' }, pictures.leftOutText()) : '',
       el('p', { class: 'wrap' }, `Made from ${sources} by filTags ${description.version}.`));
   }
 
@@ -427,7 +428,7 @@
     if (chosen.filter !== null || chosen.classIndex !== null) openSheet(true);
     document.documentElement.dataset.ready = 'tags';
     await new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); }); // the tags are on screen first
-    await tagData.loadActivations();
+    await Promise.all([tagData.loadActivations(), pictures.load()]);
     show();
     requestAnimationFrame(() => {
       document.documentElement.dataset.ready = 'all';
