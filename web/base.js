@@ -229,8 +229,7 @@ const filtags = (() => {
     if (event.key === 'd') { toggleTheme(); return; }
     for (const [key, , act] of bindings) {
       if (act && key.split(' ').includes(event.key)) {
-        act(event);
-        event.preventDefault();
+        if (act(event) !== false) event.preventDefault(); // false: not mine, the browser may have it
         return;
       }
     }
