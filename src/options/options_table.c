@@ -57,7 +57,8 @@ static const filtags_command command_table[N_COMMANDS] = {
      "", ""},
     {"demo", "", "All four steps on the built-in network and pictures",
      "Unpacks a small network and 600 pictures of clothes (Fashion-MNIST) that the program carries with it, runs the "
-     "four steps on them and tells what came out. A good first command.",
+     "four steps on them, tells what came out, and makes the pages of visualize, plot-hitrates and explain. A good "
+     "first command.",
      "", ""},
     {"single-image", "si-eval si_eval", "Count the tags of every test picture of one class",
      "Runs the network on the test pictures of one class (--classes-img) and counts, for each picture and each k and q, "
@@ -324,6 +325,7 @@ static const struct {
     {COMMAND_EXPLAIN, OPTION_K_Q, "5", NULL},
     {COMMAND_PIPELINE, OPTION_K_Q, NULL, "0..100 for the tags, 1,5,25 for the evaluation"},
     {COMMAND_DEMO, OPTION_SAVE_DIR, "filtags-demo", NULL},
+    {COMMAND_DEMO, OPTION_TOP_IMAGES, "4", NULL},
 };
 
 /* The public view of the table: an option of a command, with that command's default. Made once. */
