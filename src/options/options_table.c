@@ -86,8 +86,10 @@ static const filtags_command command_table[N_COMMANDS] = {
      "FILE", ""},
     {"explain", "", "Explain the classification of single pictures",
      "Runs the network on pictures and tells, for each, what the network predicts, what the tags of its most active "
-     "filters predict, and which filters carry that: layer, tags, activation, and where in the picture. Prints it, and "
-     "writes RUNID-EX-NETWORK.html with heat maps over the picture.",
+     "filters predict, and which filters carry that: layer, tags, activation, and where in the picture. Filters with the "
+     "fewest tags come first, as the most specific, then the most active. Prints it, and writes RUNID-EX-NETWORK.html "
+     "with heat maps over the picture.\n\n"
+     "The network is the one that the tags of --filtags-file were made with; a picture can be any file.",
      "IMAGE...", ""},
     {"export", "", "Class activations, tags or hit rates as CSV or JSON",
      "Turns the -vars.pkl of step 1, 2 or 4 into a table for other programs.",
@@ -212,8 +214,8 @@ static const struct option_row option_table[N_OPTIONS] = {
     [OPTION_IMAGES_DIR] = {
         .name = "images-dir", .short_name = 'i', .placeholder = "DIR", .type = OPTION_IS_PATH, .group = PICTURES_GROUP,
         .help = "Folder with one folder of pictures a class (JPEG, PNG, TIFF, BMP, PPM).",
-        .commands = STEPS_WITH_NETWORK, .required_in = STARTS_FROM_MODEL, .inherited_in = INHERIT,
-        .offset = FIELD(images_dir)},
+        .commands = STEPS_WITH_NETWORK & ~(unsigned)COMMAND_EXPLAIN, .required_in = STARTS_FROM_MODEL,
+        .inherited_in = INHERIT, .offset = FIELD(images_dir)},
     [OPTION_SPLIT] = {
         .name = "split", .placeholder = "SHARE", .type = OPTION_IS_REAL, .default_value = "0.2", .lowest = 0,
         .highest = 1,
