@@ -7,8 +7,8 @@
 
 /* ---------------------------------------------------------------- writing */
 
-/* Where str.isprintable() is false: categories Cc, Cf, Cs, Co, Zl, Zp and Zs but for the blank, in Unicode 14.0.
- * What Unicode may still assign is left out. */
+/* Where str.isprintable() is false: categories Cc, Cf, Cs, Co, Zl, Zp and Zs but for the blank, in Unicode 15.0.
+ * What is not assigned is left out, but for the code points that never will be. */
 static const struct {
     uint32_t first, last;
 } not_printable[] = {
@@ -16,7 +16,7 @@ static const struct {
     {0x6dd, 0x6dd},      {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},       {0x1680, 0x1680},
     {0x180e, 0x180e},    {0x2000, 0x200f},   {0x2028, 0x202f},   {0x205f, 0x2064},     {0x2066, 0x206f},
     {0x3000, 0x3000},    {0xd800, 0xf8ff},   {0xfdd0, 0xfdef},   {0xfeff, 0xfeff},     {0xfff9, 0xfffb},
-    {0x110bd, 0x110bd},  {0x110cd, 0x110cd}, {0x13430, 0x13438}, {0x1bca0, 0x1bca3},   {0x1d173, 0x1d17a},
+    {0x110bd, 0x110bd},  {0x110cd, 0x110cd}, {0x13430, 0x1343f}, {0x1bca0, 0x1bca3},   {0x1d173, 0x1d17a},
     {0xe0001, 0xe0001},  {0xe0020, 0xe007f}, {0xf0000, 0xffffd}, {0x100000, 0x10fffd},
 };
 

@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 
 /* Append a literal in quotes as Python's repr prints a str: single quotes unless the text has those and no double ones.
- * Code points that no Unicode version had assigned by 14.0 stay as they are (repr escapes what its own version lacks). */
+ * Code points that Unicode has not assigned stay as they are (repr escapes those that its own version lacks). */
 void python_append_repr(struct buffer *to, const char *text);
 
 /* Append a text with the escapes of repr, without quotes; none of its own is escaped. */

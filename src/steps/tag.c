@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "steps/class_activations.h"
 #include "steps/steps.h"
+#include "steps/tag_file.h"
 #include "store/pickle.h"
 #include "tagging/tags.h"
 
@@ -108,25 +109,7 @@ static filtags_status check_room(struct tag_run *run, double bytes) {
 
 /* ---------------------------------------------------------------- files */
 
-/* {value: list over layers of list over filters of list of labels} of one table */
-static void write_tags(struct pickle_writer *pickle, const struct tag_run *run, const struct tag_table *tags,
-                       uint32_t *memos) {
-    const struct filter_table *table = &run->activations.table;
-    pickle_list_open(pickle);
-    for (size_t layer = 0; layer < table->n_layers; layer++) {
-        pickle_list_open(pickle);
-        for (size_t filter = table->first[layer]; filter < table->first[layer + 1]; filter++) {
-            pickle_list_open(pickle);
-            for (uint64_t i = tags->offset[filter]; i < tags->offset[filter + 1]; i++) {
-                pickle_str_shared(pickle, run->activations.labels[tags->labels[i]], &memos[tags->labels[i]]);
-            }
-            pickle_list_close(pickle);
-        }
-        pickle_list_close(pickle);
-    }
-    pickle_list_close(pickle);
-}
-
+/* {value: list over layers of list over filters of list of labels} of n selectors */
 static filtags_status write_dict(struct tag_run *run, FILE *stream, size_t first, size_t n) {
     struct pickle_writer pickle;
     for (size_t i = 0; i < run->activations.n_classes; i++) run->memos[i] = UINT32_MAX;
@@ -139,7 +122,7 @@ static filtags_status write_dict(struct tag_run *run, FILE *stream, size_t first
         if (status) return status;
         run->n_tags += tags.offset[tags.n_filters];
         pickle_number(&pickle, run->selectors[i].value);
-        write_tags(&pickle, run, &tags, run->memos);
+        tag_table_write(&pickle, &run->activations.table, &tags, run->activations.labels, run->memos);
         tag_table_free(&tags);
         if (ferror(stream))
             return error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written whole", output_file(run->output, 0));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
 
 /* ours and the published script's */
@@ -265,4 +266,30 @@ void tag_file_close(struct tag_file *tag_file) {
     free(tag_file->labels);
     filter_table_free(&tag_file->table);
     *tag_file = (struct tag_file){0};
+}
+
+filtags_status tag_file_is_decoded(const char *path, bool *is_decoded) {
+    struct run_record record;
+    bool is_found;
+    filtags_status status = run_file_read_beside(path, &record, &is_found);
+    if (status) return status;
+    *is_decoded = strstr(path_base(path), "-TFD-") || (record.command && strcmp(record.command, "decode") == 0);
+    run_record_free(&record);
+    return FILTAGS_OK;
+}
+
+void tag_table_write(struct pickle_writer *pickle, const struct filter_table *table, const struct tag_table *tags,
+                     const char *const *labels, uint32_t *memos) {
+    pickle_list_open(pickle);
+    for (size_t layer = 0; layer < table->n_layers; layer++) {
+        pickle_list_open(pickle);
+        for (size_t filter = table->first[layer]; filter < table->first[layer + 1]; filter++) {
+            pickle_list_open(pickle);
+            for (uint64_t i = tags->offset[filter]; i < tags->offset[filter + 1]; i++)
+                pickle_str_shared(pickle, labels[tags->labels[i]], &memos[tags->labels[i]]);
+            pickle_list_close(pickle);
+        }
+        pickle_list_close(pickle);
+    }
+    pickle_list_close(pickle);
 }

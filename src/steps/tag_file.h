@@ -24,4 +24,13 @@ FILTAGS_MUST_USE filtags_status tag_file_open(struct step *step, const char *pat
                                               struct tag_file *tag_file);
 void tag_file_close(struct tag_file *tag_file);
 
+/* Whether a tag file's labels are words that decode has put in place of wnids: told by its run.json, or by its name.
+ * FORMAT: its run.json is malformed. */
+FILTAGS_MUST_USE filtags_status tag_file_is_decoded(const char *path, bool *is_decoded);
+
+/* Append to a pickle what one selector's key stands for: a list over layers of lists over filters of lists of labels.
+ * labels: [n] what to write for the labels' numbers. memos: [n], see pickle_str_shared. */
+void tag_table_write(struct pickle_writer *pickle, const struct filter_table *table, const struct tag_table *tags,
+                     const char *const *labels, uint32_t *memos);
+
 #endif
