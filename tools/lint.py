@@ -13,7 +13,7 @@ MAX_FUNCTION_LINES = 80
 THIRD_PARTY = {
     "oneDNN": r"oneapi/dnnl/|dnnl", "HDF5": r"hdf5|H5", "libzip": r"zip\.h|zipconf",
     "libjpeg": r"jpeglib|jerror|jconfig", "libpng": r"png\.h|pngconf", "libtiff": r"tiff", "stb_image": r"stb",
-    "OpenSSL": r"openssl/", "OpenMP": r"omp\.h", "curl": r"curl/",
+    "OpenSSL": r"openssl/", "cairo": r"cairo", "OpenMP": r"omp\.h", "curl": r"curl/",
 }
 
 
@@ -54,7 +54,8 @@ def check_program():
 def check_columns():
     """No line is longer than 120 characters."""
     paths = sources("include/*.h", "src/**/*.[ch]", "cli/*.[ch]", "examples/*.c", "tests/**/*.[ch]", "tests/**/*.py",
-                    "tools/*.py", "bench/*.sh", "**/meson.build") + [pathlib.Path("dev")]
+                    "tools/*.py", "bench/*.sh", "web/*.css", "web/*.js", "web/*.html",
+                    "**/meson.build") + [pathlib.Path("dev")]
     for path in paths:
         if path.parts[0] == "build" or "oracle" in path.parts: # the oracle is kept as it was given
             continue
@@ -112,13 +113,23 @@ def check_shell():
             yield result.stderr.strip()
 
 
+def check_scripts():
+    """The scripts of the pages are well-formed (where there is node)."""
+    if not shutil.which("node"):
+        return
+    for path in sources("web/*.js"):
+        result = subprocess.run(["node", "--check", path], capture_output=True, text=True)
+        if result.returncode:
+            yield result.stderr.strip()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--library", help="the built shared library, whose exports are checked")
     parser.add_argument("--report", help="file that gets the counts: PASSED FAILED SKIPPED")
     options = parser.parse_args()
     checks = [check_third_party, check_tagging, check_program, check_columns, check_functions, check_cplusplus,
-              check_shell]
+              check_shell, check_scripts]
     n_failed = 0
     for check in checks + ([check_exports] if options.library else []):
         found = list(check(options.library) if check is check_exports else check())

@@ -50,6 +50,7 @@ filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_
     if (!made) return FILTAGS_ERROR_MEMORY;
     made->graph = model_graph(model);
     made->wants_output = options->wants_output;
+    made->wants_maps = options->wants_maps;
     made->is_reference = options->is_reference;
     made->max_batch = options->max_batch;
     made->kernels = kernels_for(isa);

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "engine/maps.h"
 #include "engine/move_ops.h"
 #include "engine/tap.h"
 
@@ -171,6 +172,7 @@ static void tap_strip(struct filtags_worker *worker, const struct plan_step *ste
     const struct plan_tap *tap = &worker->engine->plan.taps[step->tap];
     const float *values = execute_output(worker, step->node, image) + first * c;
     worker->engine->kernels->tap(values, n_pixels, c, worker->sums + tap->first_filter, worker->ranges[step->tap]);
+    if (worker->engine->wants_maps) maps_take(worker, (size_t)step->tap, image, first, n_pixels, values);
 }
 
 void execute_finish_tap(struct filtags_worker *worker, size_t tap_index, size_t image) {
@@ -180,6 +182,7 @@ void execute_finish_tap(struct filtags_worker *worker, size_t tap_index, size_t 
     const bool is_finite = tap_finish(worker->sums + tap->first_filter, tap->n_filters, tap->n_pixels,
                                       worker->ranges[tap_index], row + tap->first_filter);
     if (!is_finite && tap_index < worker->bad_taps[image]) worker->bad_taps[image] = tap_index;
+    if (worker->engine->wants_maps) maps_finish(worker, tap_index, image, worker->ranges[tap_index]);
     for (size_t i = tap_index + 1; i < plan->n_taps; i++)
         if (plan->taps[i].same_as == (int)tap_index)
             memcpy(row + plan->taps[i].first_filter, row + tap->first_filter, tap->n_filters * sizeof *row);

@@ -123,14 +123,26 @@ void network_close(struct network *network) {
     *network = (struct network){0};
 }
 
+static filtags_engine_options engine_options(const struct network *network, const filtags_options *options,
+                                             size_t batch, bool wants_output) {
+    return (filtags_engine_options){.layers = network->layers,
+                                    .n_layers = network->table.n_layers,
+                                    .wants_output = wants_output,
+                                    .isa = (filtags_isa)options->isa,
+                                    .max_batch = batch};
+}
+
 filtags_status network_open_engine(const struct network *network, const filtags_options *options, size_t batch,
                                    bool wants_output, filtags_engine **engine) {
-    filtags_engine_options engine_options = {.layers = network->layers,
-                                             .n_layers = network->table.n_layers,
-                                             .wants_output = wants_output,
-                                             .isa = (filtags_isa)options->isa,
-                                             .max_batch = batch};
-    return filtags_engine_create(network->model, &engine_options, engine);
+    filtags_engine_options chosen = engine_options(network, options, batch, wants_output);
+    return filtags_engine_create(network->model, &chosen, engine);
+}
+
+filtags_status network_open_map_engine(const struct network *network, const filtags_options *options, size_t batch,
+                                       bool wants_output, filtags_engine **engine) {
+    filtags_engine_options chosen = engine_options(network, options, batch, wants_output);
+    chosen.wants_maps = true;
+    return filtags_engine_create(network->model, &chosen, engine);
 }
 
 /* text: NULL leaves the field empty. */
@@ -245,7 +257,7 @@ static filtags_status read_class_index(const char *path, struct class_index *ind
 static filtags_status name_outputs(const struct network *network, const filtags_dataset *dataset,
                                    struct class_index *index) {
     bool is_imagenet = network->known && index->n == IMAGENET_N_CLASSES;
-    index->is_assumed = !is_imagenet && filtags_dataset_n_classes(dataset) == index->n;
+    index->is_assumed = !is_imagenet && dataset && filtags_dataset_n_classes(dataset) == index->n;
     for (size_t i = 0; i < index->n; i++) {
         const char *label = NULL;
         if (is_imagenet) {
