@@ -41,14 +41,24 @@ static size_t clamp(size_t value, size_t low, size_t high) {
     return value < low ? low : value > high ? high : value;
 }
 
+/* Whether windows are so short that gathering them takes as long as multiplying them. */
+static bool has_few_channels(const struct conv_shape *shape) {
+    enum { FEW_CHANNELS = 8 };
+    return shape->in_c <= FEW_CHANNELS && shape->window.kernel_h * shape->window.kernel_w > 1 &&
+           shape->window.dilation_h == 1 && shape->window.dilation_w == 1;
+}
+
 /* Blocks of tiles: transformed input and products shall fit into a second-level cache together, but so many tiles
  * shall share a pass over the weights that these don't have to come too fast. */
 static void plan_winograd(struct conv_own *conv) {
-    enum { CACHE_FLOATS = 160 * 1024, LEAST_TILES = 24, MOST_TILES = 64 };
+    enum { CACHE_FLOATS = 96 * 1024, LARGE_WEIGHTS = 256 * 256, LEAST_TILES = 16, MOST_TILES = 64 };
     const struct conv_shape *shape = &conv->shape;
     const size_t n_points = (conv->tile_h + shape->window.kernel_h - 1) * (conv->tile_w + shape->window.kernel_w - 1);
     const size_t tile_floats = n_points * (shape->in_c + shape->out_c), tiles_w = ceil_div(shape->out_w, conv->tile_w);
-    conv->block = clamp(CACHE_FLOATS / tile_floats, LEAST_TILES, MOST_TILES);
+    conv->block = shape->in_c * shape->out_c > LARGE_WEIGHTS
+                      ? MOST_TILES
+                      : clamp(CACHE_FLOATS / tile_floats, LEAST_TILES, MOST_TILES);
+    conv->method = CONV_WINOGRAD;
     conv->unit_pixels = conv->tile_h * shape->out_w;
     conv->n_units = ceil_div(shape->out_h, conv->tile_h);
     conv->portion = clamp(ceil_div(conv->block, tiles_w), 1, conv->n_units);
@@ -57,11 +67,22 @@ static void plan_winograd(struct conv_own *conv) {
     conv->scratch_bytes = n_floats * sizeof(float);
 }
 
+static void plan_rows(struct conv_own *conv) {
+    enum { CACHE_FLOATS = 32 * 1024 };
+    const struct conv_shape *shape = &conv->shape;
+    conv->method = CONV_ROWS;
+    conv->unit_pixels = shape->out_w;
+    conv->n_units = shape->out_h;
+    conv->portion = clamp(CACHE_FLOATS / (shape->out_w * shape->out_c), 1, conv->n_units);
+    conv->scratch_bytes = shape->window.kernel_h * CONV_PADDED_ROW_FLOATS(shape) * sizeof(float);
+}
+
 static void plan_gemm(struct conv_own *conv) {
     enum { CACHE_FLOATS = 96 * 1024, LEAST_ROWS = 12, MOST_ROWS = 96 };
     const struct conv_shape *shape = &conv->shape;
     const size_t n_k = shape->window.kernel_h * shape->window.kernel_w * shape->in_c;
     conv->block = clamp(CACHE_FLOATS / n_k / 12 * 12, LEAST_ROWS, MOST_ROWS);
+    conv->method = CONV_GEMM;
     conv->unit_pixels = 1;
     conv->n_units = shape->out_h * shape->out_w;
     conv->portion = conv->block;
@@ -85,11 +106,12 @@ static filtags_status pack(struct conv_own *conv, const struct kernels *kernels,
     const struct conv_shape *shape = &conv->shape;
     const size_t n_panels = ceil_div(shape->out_c, kernels->panel), window_h = shape->window.kernel_h;
     const size_t window_w = shape->window.kernel_w;
-    const size_t n_points = conv->is_winograd ? (conv->tile_h + window_h - 1) * (conv->tile_w + window_w - 1)
-                                              : window_h * window_w;
+    const bool is_winograd = conv->method == CONV_WINOGRAD;
+    const size_t n_points = is_winograd ? (conv->tile_h + window_h - 1) * (conv->tile_w + window_w - 1)
+                                        : window_h * window_w;
     conv->kernel = block_new(n_points * n_panels * shape->in_c, kernels->panel * sizeof(float));
     if (!conv->kernel) return FILTAGS_ERROR_MEMORY;
-    if (conv->is_winograd) kernels->winograd_weights(shape, conv->tile_h, conv->tile_w, kernel, conv->kernel);
+    if (is_winograd) kernels->winograd_weights(shape, conv->tile_h, conv->tile_w, kernel, conv->kernel);
     else pack_panels(kernel, n_points * shape->in_c, shape->out_c, kernels->panel, conv->kernel);
     if (!bias) return FILTAGS_OK;
     conv->bias = memory_new_aligned(n_panels * kernels->panel, sizeof(float));
@@ -112,11 +134,11 @@ filtags_status conv_own_create(const struct kernels *kernels, const struct conv_
     struct conv_own *made = memory_new(1, sizeof *made);
     if (!made) return FILTAGS_ERROR_MEMORY;
     made->shape = *shape;
-    made->is_winograd = choose_winograd(shape, made);
-    if (made->is_winograd) plan_winograd(made);
+    if (choose_winograd(shape, made)) plan_winograd(made);
+    else if (has_few_channels(shape)) plan_rows(made);
     else plan_gemm(made);
     made->is_layer_wide =
-        shape->out_h * shape->out_w <= FEW_PIXELS &&
+        made->method != CONV_ROWS && shape->out_h * shape->out_w <= FEW_PIXELS &&
         shape->window.kernel_h * shape->window.kernel_w * shape->in_c * shape->out_c >= LARGE_WEIGHTS_FLOATS;
     filtags_status status = pack(made, kernels, kernel, bias);
     if (status == FILTAGS_OK) *conv = made;
@@ -150,6 +172,9 @@ void conv_own_run(const struct conv_own *conv, const struct kernels *kernels, co
         .n_units = call->n_units,
         .scratch = scratch,
     };
-    if (conv->is_winograd) kernels->conv_winograd(&job);
-    else kernels->conv_gemm(&job);
+    switch (conv->method) {
+    case CONV_GEMM: kernels->conv_gemm(&job); break;
+    case CONV_ROWS: kernels->conv_rows(&job); break;
+    case CONV_WINOGRAD: kernels->conv_winograd(&job); break;
+    }
 }

@@ -10,7 +10,7 @@
 /* Read only, so workers share it. */
 struct conv_own {
     struct conv_shape shape;
-    bool is_winograd;       /* else a matrix product */
+    enum conv_method { CONV_GEMM, CONV_ROWS, CONV_WINOGRAD } method; /* see kernels.h */
     size_t tile_h, tile_w;  /* see conv_job */
     size_t block;
     size_t n_units;         /* what can be run by itself: */

@@ -198,6 +198,7 @@ const struct kernels KERNEL(kernels) = {
     .dense = KERNEL(kernel_dense),
     .conv = KERNEL(kernel_conv),
     .conv_gemm = KERNEL(kernel_conv_gemm),
+    .conv_rows = KERNEL(kernel_conv_rows),
     .conv_winograd = KERNEL(kernel_conv_winograd),
     .panel = PANEL,
     .winograd_weights = KERNEL(kernel_winograd_weights),

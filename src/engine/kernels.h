@@ -39,13 +39,17 @@ struct conv_job {
     const float *in;          /* [n_images][in_h, in_w, in_c], in_stride floats from picture to picture */
     float *out;               /* [n_images][out_h, out_w, out_c], likewise */
     size_t in_stride, out_stride;
-    size_t first_unit, n_units; /* of every picture: output pixels, or for Winograd rows of tiles */
+    size_t first_unit, n_units; /* of every picture: output pixels (gemm), their rows, or rows of tiles (Winograd) */
     float *scratch;           /* 64-byte aligned */
 };
 
 /* Floats between the rows of pixels in scratch: at least n, a multiple of 16, and no power of two, so that rows do not
  * fall on the same lines of the cache. A macro, because kernel files share no functions. */
 #define CONV_ROW_FLOATS(n) (((n) + 15) / 16 * 16 + 16)
+
+/* Floats of a row of the input with its padding: as much as the windows of a row of outputs reach. */
+#define CONV_PADDED_ROW_FLOATS(shape) \
+    (((shape)->out_w - 1) * (shape)->window.stride_w * (shape)->in_c + (shape)->window.kernel_w * (shape)->in_c)
 
 struct pool_shape {
     size_t in_h, in_w, c, out_h, out_w;
@@ -91,9 +95,10 @@ struct kernels {
     /* Direct convolution, for shapes that oneDNN has no fast kernel for. bias [out_c] or NULL. */
     void (*conv)(const struct conv_shape *shape, const float *in, const float *kernel, const float *bias, float *out);
 
-    /* Convolutions as matrix products of rows of pixels, and by Winograd's method. Columns of the kernel lie together
-     * in panels of `panel`. */
+    /* Convolutions as products of matrices, the input's windows being gathered for it or (of few channels, without
+     * dilation) padded row by row; and by Winograd's method. Columns of the kernel lie together in panels. */
     void (*conv_gemm)(const struct conv_job *job);
+    void (*conv_rows)(const struct conv_job *job);
     void (*conv_winograd)(const struct conv_job *job);
     size_t panel;
 

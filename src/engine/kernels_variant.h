@@ -90,13 +90,14 @@ static const int VEC_MASKS[2 * LANES] = {-1, -1, -1, -1, -1, -1, -1, -1};
 /* Columns that a block of a matrix product computes at a time. */
 #define PANEL (2 * LANES)
 
-/* c [n_rows, n_columns] = a [n_rows, n_k] * panel [n_k, PANEL], n_columns <= PANEL; a and c with strides between their
- * rows. A sum is one chain of (fused, where the processor can) multiply-adds in the order of k, then the value that c
- * already has (with is_added), then the bias, then ReLU. */
+/* c [n_rows, n_columns] = a [n_rows, n_runs * n_k] * panel [n_runs * n_k, PANEL], n_columns <= PANEL; a and c with
+ * strides between their rows, a also between its runs of n_k terms. A sum is one chain of (fused, where the processor
+ * can) multiply-adds in the order of its terms, then the value that c already has (with is_added), then the bias, then
+ * ReLU. */
 struct gemm_block {
-    size_t n_rows, n_columns, n_k;
+    size_t n_rows, n_columns, n_k, n_runs;
     const float *a, *panel;
-    size_t a_stride, c_stride;
+    size_t a_stride, a_run, c_stride;
     float *c;
     const float *bias; /* [PANEL] or NULL */
     bool is_added, is_relu;
@@ -111,6 +112,7 @@ void KERNEL(kernel_conv)(const struct conv_shape *shape, const float *in, const 
                          float *out);
 void KERNEL(kernel_gemm_block)(const struct gemm_block *block);
 void KERNEL(kernel_conv_gemm)(const struct conv_job *job);
+void KERNEL(kernel_conv_rows)(const struct conv_job *job);
 void KERNEL(kernel_conv_winograd)(const struct conv_job *job);
 void KERNEL(kernel_winograd_weights)(const struct conv_shape *shape, size_t tile_h, size_t tile_w, const float *kernel,
                                      float *panels);

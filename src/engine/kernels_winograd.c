@@ -120,12 +120,14 @@ static void gather_patch(const struct conv_shape *shape, size_t n_h, size_t n_w,
 INLINE void transform_patch(struct tile t, const float *in, size_t row_floats, size_t pixel_floats, float *out,
                             size_t plane) {
     vec columns[MAX_POINTS * MAX_POINTS]; /* [n_w][n_h] */
+#pragma GCC unroll 8
     for (size_t j = 0; j < t.n_w; j++) {
         vec *column = columns + j * t.n_h;
 #pragma GCC unroll 8
         for (size_t i = 0; i < t.n_h; i++) column[i] = VEC_LOAD(in + i * row_floats + j * pixel_floats);
         transform_input(t.n_h, column);
     }
+#pragma GCC unroll 8
     for (size_t i = 0; i < t.n_h; i++) {
         vec row[MAX_POINTS];
 #pragma GCC unroll 8
@@ -166,6 +168,7 @@ static void multiply_points(const struct work *work, size_t n_points, size_t n_t
                 .n_rows = n_tiles,
                 .n_columns = whole_c - first < PANEL ? whole_c - first : PANEL,
                 .n_k = shape->in_c,
+                .n_runs = 1,
                 .a = work->transformed + point * work->in_plane,
                 .a_stride = work->in_row,
                 .panel = work->job->kernel + (point * n_panels + panel) * shape->in_c * PANEL,
@@ -180,6 +183,7 @@ static void multiply_points(const struct work *work, size_t n_points, size_t n_t
 INLINE void finish_patch(struct tile t, const float *in, size_t plane, vec bias, bool is_relu, float *out,
                          size_t row_floats, size_t pixel_floats, size_t n_h, size_t n_w, size_t n_lanes) {
     vec rows[MAX_TILE * MAX_POINTS]; /* [n_w points][m_h] */
+#pragma GCC unroll 8
     for (size_t j = 0; j < t.n_w; j++) {
         vec column[MAX_POINTS];
 #pragma GCC unroll 8
@@ -188,7 +192,8 @@ INLINE void finish_patch(struct tile t, const float *in, size_t plane, vec bias,
 #pragma GCC unroll 4
         for (size_t i = 0; i < t.m_h; i++) rows[j * t.m_h + i] = column[i];
     }
-    for (size_t i = 0; i < n_h; i++) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < t.m_h; i++) {
         vec row[MAX_POINTS];
 #pragma GCC unroll 8
         for (size_t j = 0; j < t.n_w; j++) row[j] = rows[j * t.m_h + i];
@@ -198,7 +203,7 @@ INLINE void finish_patch(struct tile t, const float *in, size_t plane, vec bias,
             vec value = row[j] + bias;
             if (is_relu) value = VEC_MAX((vec){0}, value); /* in this order NaN stays */
             float *to = out + i * row_floats + j * pixel_floats;
-            if (j >= n_w) continue;
+            if (i >= n_h || j >= n_w) continue;
             if (n_lanes == LANES) VEC_AT(to) = value;
             else VEC_STORE_PART(to, value, n_lanes);
         }
@@ -225,29 +230,36 @@ INLINE void finish_tile(struct tile t, const struct work *work, size_t tile, con
     }
 }
 
-INLINE void convolve(struct tile t, const struct work *work) {
+typedef void tile_function(const struct work *work, size_t tile, float *values);
+
+static void convolve(const struct work *work, size_t n_points, tile_function *transform, tile_function *finish) {
     const struct conv_job *job = work->job;
     const size_t n_tiles = work->tiles_per_image * job->n_images, n_blocks = (n_tiles + job->block - 1) / job->block;
     for (size_t b = 0, first = 0; b < n_blocks; b++) {
         const size_t end = (b + 1) * n_tiles / n_blocks;
         for (size_t tile = first; tile < end; tile++)
-            transform_tile(t, work, tile, work->transformed + (tile - first) * work->in_row);
-        multiply_points(work, t.n_h * t.n_w, end - first);
+            transform(work, tile, work->transformed + (tile - first) * work->in_row);
+        multiply_points(work, n_points, end - first);
         for (size_t tile = first; tile < end; tile++)
-            finish_tile(t, work, tile, work->products + (tile - first) * work->out_row);
+            finish(work, tile, work->products + (tile - first) * work->out_row);
         first = end;
     }
 }
 
-/* One function for each kind, so that each has its transforms unrolled. */
-#define KIND(NAME, N_H, N_W, M_H, M_W) \
-    static void NAME(const struct work *work) { convolve((struct tile){N_H, N_W, M_H, M_W}, work); }
-KIND(convolve_3x3, 6, 6, 4, 4)
-KIND(convolve_5x5, 6, 6, 2, 2)
-KIND(convolve_1x3, 1, 6, 1, 4)
-KIND(convolve_3x1, 6, 1, 4, 1)
-KIND(convolve_1x7, 1, 8, 1, 2)
-KIND(convolve_7x1, 8, 1, 2, 1)
+/* Functions of each kind, so that each has its transforms unrolled. */
+#define KIND(NAME, N_H, N_W, M_H, M_W)                                                     \
+    static void transform_##NAME(const struct work *work, size_t tile, float *out) {       \
+        transform_tile((struct tile){N_H, N_W, M_H, M_W}, work, tile, out);                \
+    }                                                                                      \
+    static void finish_##NAME(const struct work *work, size_t tile, float *products) {     \
+        finish_tile((struct tile){N_H, N_W, M_H, M_W}, work, tile, products);              \
+    }
+KIND(3x3, 6, 6, 4, 4)
+KIND(5x5, 6, 6, 2, 2)
+KIND(1x3, 1, 6, 1, 4)
+KIND(3x1, 6, 1, 4, 1)
+KIND(1x7, 1, 8, 1, 2)
+KIND(7x1, 8, 1, 2, 1)
 
 void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
     const struct conv_shape *shape = job->shape;
@@ -261,11 +273,12 @@ void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
     work.transformed = job->scratch;
     work.products = work.transformed + n_h * n_w * work.in_plane;
     work.patch = work.products + n_h * n_w * work.out_plane;
-    if (n_h == 6 && n_w == 6) job->tile_h == 4 ? convolve_3x3(&work) : convolve_5x5(&work);
-    else if (n_w == 6) convolve_1x3(&work);
-    else if (n_h == 6) convolve_3x1(&work);
-    else if (n_w == 8) convolve_1x7(&work);
-    else convolve_7x1(&work);
+    if (n_h == 6 && n_w == 6 && job->tile_h == 4) convolve(&work, 36, transform_3x3, finish_3x3);
+    else if (n_h == 6 && n_w == 6) convolve(&work, 36, transform_5x5, finish_5x5);
+    else if (n_w == 6) convolve(&work, 6, transform_1x3, finish_1x3);
+    else if (n_h == 6) convolve(&work, 6, transform_3x1, finish_3x1);
+    else if (n_w == 8) convolve(&work, 8, transform_1x7, finish_1x7);
+    else convolve(&work, 8, transform_7x1, finish_7x1);
 }
 
 /* ------------------------------------------------------------------ the kernel's transform */
