@@ -50,6 +50,7 @@
   }
 
   function readAddress() {
+    clearTimeout(pendingWrite);
     const { state } = filtags;
     chosen.layer = layerOf(state.get('layer'));
     const filter = state.get('filter');
@@ -72,7 +73,18 @@
           : 'layers';
   }
 
+  /* Browsers take some twenty changes of the address a second; a key held down makes more. */
+  const LEAST_INTERVAL_MS = 60;
+  let lastWrite = -LEAST_INTERVAL_MS,
+    pendingWrite = 0;
   function writeAddress(isStep) {
+    clearTimeout(pendingWrite);
+    const wait = lastWrite + LEAST_INTERVAL_MS - performance.now();
+    if (wait > 0) {
+      pendingWrite = setTimeout(() => writeAddress(isStep), wait);
+      return;
+    }
+    lastWrite = performance.now();
     const standard = chosen.filter !== null ? 'filter' : chosen.classIndex !== null ? 'class' : 'layers';
     filtags.state.set(
       {
@@ -273,8 +285,12 @@
     choose({ classIndex, tab: 'class' });
     openSheet(true);
   };
+  /* Steps from filter to filter in quick succession are one step back for the browser. */
+  let lastPick = -Infinity;
   function pickFilter(layer, filter) {
-    choose({ layer, filter, tab: 'filter' });
+    const isStep = performance.now() - lastPick > 800;
+    lastPick = performance.now();
+    choose({ layer, filter, tab: 'filter' }, isStep);
     openSheet(true);
     filterMap.scrollTo(layer, filter);
   }
@@ -440,9 +456,11 @@
       `${classes.length.toLocaleString('en')} classes`;
     const { leftOut } = description;
     byId('left-out').hidden = !leftOut;
-    byId('left-out').textContent =
-      `The first ${leftOut === 1 ? 'tagged layer is' : `${leftOut} tagged layers are`} left out of this page; ` +
-      '--max-layers shows more.';
+    byId('left-out').replaceChildren(
+      `The first ${leftOut === 1 ? 'tagged layer is' : `${leftOut} tagged layers are`} left out of this page; `,
+      el('code', { class: 'unbroken' }, '--max-layers'),
+      ' shows more.',
+    );
     const sources = [description.source, tagData.activations && tagData.activations.source]
       .filter(Boolean)
       .join(' and ');

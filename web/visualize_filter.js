@@ -18,7 +18,7 @@
         dataset: { class: classes[index].id },
         onclick: () => panels.actions().class(index),
       },
-      filtags.shorten(classes[index].label, 60),
+      panels.labelText(classes[index].label, 60),
       distinction ? el('span', { class: 'muted' }, ` ${distinction}`) : null,
       times > 1 ? el('span', { class: 'muted' }, ` ×${times}`) : null,
       value === undefined ? null : el('span', { class: 'tag-value' }, value.toFixed(3)),
@@ -44,7 +44,7 @@
           type: 'bar',
           customdata: rows.map((row, i) => [
             names[i],
-            panels.activationText(row.value),
+            panels.activationText(row.value, 8),
             tagged.has(row.index) ? 'tagged' : 'not tagged',
             classes[row.index].id,
           ]),

@@ -3,10 +3,12 @@
 const panels = (() => {
   const { el } = filtags;
   const { layers, classes, nClasses } = tagData;
-  const DIGITS = tagData.activations
-    ? Math.min(7, Math.max(4, Math.ceil(-Math.log10(tagData.activations.greatestError || 1e-7))))
-    : 4;
-  const activationText = (value) => (value === undefined ? '–' : value.toFixed(DIGITS));
+  /* As many digits as are true, five where they are to be read at a glance. */
+  const nTrue = tagData.activations ? Math.ceil(-Math.log10(tagData.activations.greatestError || 1e-7)) : 4;
+  const activationText = (value, most = 5) =>
+    value === undefined ? '–' : value.toFixed(Math.max(4, Math.min(most, nTrue)));
+  /* A label on screen: text of any direction, that leaves what is beside it alone. */
+  const labelText = (text, most) => el('bdi', {}, filtags.shorten(text, most));
   const count = (n, one, many = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
   const unique = (list) => [...new Set(list)];
   let actions = null; // {layer(i), class(c), filter(i, f)}
@@ -26,7 +28,7 @@ const panels = (() => {
         onclick: () => actions.class(index),
         ...attributes,
       },
-      filtags.shorten(classes[index].label, 80),
+      labelText(classes[index].label, 80),
       distinction ? el('span', { class: 'muted small' }, ` ${distinction}`) : null,
     );
   }
@@ -397,7 +399,7 @@ const panels = (() => {
                     title: classTitle(other),
                     onclick: () => actions.class(other),
                   },
-                  filtags.shorten(tagData.className(other), 50),
+                  labelText(tagData.className(other), 50),
                   el('span', { class: 'tag-value' }, n.toLocaleString('en')),
                 ),
               ),
@@ -431,7 +433,7 @@ const panels = (() => {
         el(
           'li',
           { class: index === view.classIndex ? 'chosen' : null },
-          el('span', {}, filtags.shorten(tagData.className(index), 42)),
+          labelText(tagData.className(index), 42),
           value === undefined ? null : el('span', { class: 'mono' }, activationText(value)),
         ),
       );
@@ -481,5 +483,6 @@ const panels = (() => {
     classTitle,
     activationText,
     count,
+    labelText,
   };
 })();

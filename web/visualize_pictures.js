@@ -111,7 +111,7 @@ const pictures = (() => {
       el(
         'figcaption',
         { title: file.name },
-        el('span', { class: 'wrap' }, filtags.shorten(name, 40)),
+        el('bdi', { class: 'wrap' }, filtags.shorten(name, 24)),
         el('span', { class: 'mono muted' }, activations[i].toFixed(3)),
       ),
     );

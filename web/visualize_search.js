@@ -124,7 +124,7 @@ const finder = (() => {
               onmousedown: (event) => event.preventDefault(),
               onclick: () => take(result),
             },
-            el('span', { class: 'wrap' }, filtags.shorten(result.text, 70)),
+            el('bdi', { class: 'wrap' }, filtags.shorten(result.text, 70)),
             el('span', { class: 'muted small' }, result.more ? `${result.more} · ${result.kind}` : result.kind),
           ),
         ),

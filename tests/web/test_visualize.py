@@ -53,6 +53,17 @@ def wait(p):
     p.settle()
 
 
+def press(p, key):
+    p.keyboard.press(key)
+    p.settle()
+
+
+def address(p):
+    """What the page keeps in its address, which follows at its own pace."""
+    p.wait_for_timeout(80)
+    return p.hash
+
+
 def texts(p, selector):
     return p.eval_on_selector_all(selector, "(all) => all.map((one) => one.textContent)")
 
@@ -162,7 +173,7 @@ def test_filter(opened, files, rule, value):
         assert layer[most]
         for filter_index in (most, none):
             click_cell(p, LAYER, filter_index)
-            assert p.hash["layer"] == LAYER and p.hash["filter"] == str(filter_index) and rule in p.hash
+            assert address(p)["layer"] == LAYER and address(p)["filter"] == str(filter_index) and rule in address(p)
             shown = p.eval_on_selector_all("#tags [data-class]", "(all) => all.map((one) => one.dataset.class)")
             assert sorted(shown) == sorted(layer[filter_index])
             check_bars(p, files, filter_index, layer[filter_index])
@@ -195,16 +206,16 @@ def test_class(opened, files):
             check_class(p, files, label)
             p.click("#class-clear")
             p.settle()
-            assert "class" not in p.hash
+            assert "class" not in address(p)
 
 
 def check_class(p, files, label):
     p.evaluate("(label) => [...document.querySelectorAll('#class-table [data-class]')]"
                ".find((one) => one.dataset.class === label).click()", label)
     p.settle()
-    assert p.locator("#class-name").text_content() == label and p.hash["class"] == label
+    assert p.locator("#class-name").text_content() == label and address(p)["class"] == label
     number = {text: n for n, text in files["activations"]["labels_id"].items()}[label]
-    k = int(p.hash["k"])
+    k = int(address(p)["k"])
     expected = {}
     for layer in files["shown"]:
         place = files["names"].index(layer)
@@ -307,23 +318,23 @@ def test_slider_and_rule(opened):
         assert p.locator("#selector-value").inner_text() == "k = 1", "no 5 in the file: the second value"
         slider = p.locator("#selector")
         slider.focus()
-        p.keyboard.press("ArrowRight")
+        press(p, "ArrowRight")
         p.settle()
-        assert p.locator("#selector-value").inner_text() == "k = 3" and p.hash["k"] == "3"
+        assert p.locator("#selector-value").inner_text() == "k = 3" and address(p)["k"] == "3"
         p.click("#rule-q")
         p.settle()
-        assert p.locator("#selector-value").inner_text() == "q = 3 %" and "k" not in p.hash
-        p.keyboard.press("]")
+        assert p.locator("#selector-value").inner_text() == "q = 3 %" and "k" not in address(p)
+        press(p, "]")
         p.settle()
-        assert p.hash["q"] == "12.5"
+        assert address(p)["q"] == "12.5"
         for _ in range(9):
-            p.keyboard.press("-")
+            press(p, "-")
         p.settle()
-        assert p.hash["q"] == "0" and "above the layer’s mean" in p.locator("#rule-text").inner_text()
-        p.keyboard.press("=")
-        p.keyboard.press("k")
+        assert address(p)["q"] == "0" and "above the layer’s mean" in p.locator("#rule-text").inner_text()
+        press(p, "=")
+        press(p, "k")
         p.settle()
-        assert p.hash["k"] == "1"
+        assert address(p)["k"] == "1"
 
 
 @pytest.mark.parametrize("query, expected", [
@@ -333,11 +344,11 @@ def test_slider_and_rule(opened):
 def test_search(opened, query, expected):
     with opened() as p:
         wait(p)
-        p.keyboard.press("/")
+        press(p, "/")
         p.keyboard.type(query)
-        p.keyboard.press("Enter")
+        press(p, "Enter")
         p.settle()
-        assert {name: value for name, value in p.hash.items() if name in ("class", "layer", "filter")} == expected
+        assert {name: value for name, value in address(p).items() if name in ("class", "layer", "filter")} == expected
 
 
 def test_search_by_number_and_by_arrow(opened, files):
@@ -360,28 +371,28 @@ def test_search_by_number_and_by_arrow(opened, files):
 def test_keyboard(opened, files):
     with opened(hash=f"layer={LAYER}&filter=2&class=plain&k=3") as p:
         wait(p)
-        p.keyboard.press("ArrowRight")
-        assert p.hash["filter"] == "3"
-        p.keyboard.press("ArrowUp")
+        press(p, "ArrowRight")
+        assert address(p)["filter"] == "3"
+        press(p, "ArrowUp")
         before = files["names"][files["names"].index(LAYER) - 1]
-        assert (p.hash["layer"], p.hash["filter"]) == (before, "3")
-        p.keyboard.press("ArrowDown")
+        assert (address(p)["layer"], address(p)["filter"]) == (before, "3")
+        press(p, "ArrowDown")
         for _ in range(4):
-            p.keyboard.press("ArrowLeft")
-        assert p.hash["layer"] == before, "from a layer's first filter to the last one before it"
-        p.keyboard.press("n")
+            press(p, "ArrowLeft")
+        assert address(p)["layer"] == before, "from a layer's first filter to the last one before it"
+        press(p, "n")
         layer = files["tags"]["filTags_k"][3][files["names"].index(LAYER)]
         first = next(i for i, labels in enumerate(layer) if "plain" in labels)
-        assert (p.hash["layer"], p.hash["filter"]) == (LAYER, str(first))
+        assert (address(p)["layer"], address(p)["filter"]) == (LAYER, str(first))
         p.settle()
         assert f"{LAYER}, filter {first}" in p.locator("#announce").text_content()
-        p.keyboard.press("1")
-        assert p.hash["view"] == "layers"
-        p.keyboard.press("Escape")
-        assert "filter" not in p.hash and "class" in p.hash
-        p.keyboard.press("Escape")
-        assert "class" not in p.hash
-        p.keyboard.press("?")
+        press(p, "1")
+        assert address(p)["view"] == "layers"
+        press(p, "Escape")
+        assert "filter" not in address(p) and "class" in address(p)
+        press(p, "Escape")
+        assert "class" not in address(p)
+        press(p, "?")
         assert "search" in p.get_by_role("dialog").inner_text()
 
 
@@ -389,7 +400,7 @@ def test_back_and_links(opened):
     with opened(hash=f"layer={LAYER}&filter=2&k=3") as p:
         wait(p)
         assert p.locator("#filter-name").inner_text() == f"{LAYER} filter 2" and p.locator("#panel-filter").is_visible()
-        p.keyboard.press("ArrowRight")
+        press(p, "ArrowRight")
         p.settle()
         p.go_back()
         p.settle()
@@ -464,7 +475,7 @@ def test_classes_of_one_name(page, tmp_path):
             p.fill("#search", query)
             p.locator("#search").press("Enter")
             p.settle()
-            assert p.hash["class"] == wnid
+            assert address(p)["class"] == wnid
 
 
 def test_published_listing(page, tmp_path):
@@ -518,9 +529,9 @@ def test_large_network(page, resnet152):
         assert "2 tagged layers" in p.locator("#left-out").inner_text()
         variables = steps.load(steps.main_file(folder, "QFA"))
         assert check_activations(p, variables, 2, step=100)[0] < 0.002
-        p.keyboard.press("/")
+        press(p, "/")
         p.keyboard.type("beagle")
-        p.keyboard.press("Enter")
+        press(p, "Enter")
         p.settle()
         assert len(p.table("#class-filters")) == 8 * 5
         p.screenshot_as("visualize-resnet152")
