@@ -57,7 +57,8 @@ static const filtags_command command_table[N_COMMANDS] = {
      "", ""},
     {"demo", "", "All four steps on the built-in network and pictures",
      "Unpacks a small network and 600 pictures of clothes (Fashion-MNIST) that the program carries with it, runs the "
-     "four steps on them and tells what came out. A good first command.",
+     "four steps on them, tells what came out, and makes the pages of visualize, plot-hitrates and explain. A good "
+     "first command.",
      "", ""},
     {"single-image", "si-eval si_eval", "Count the tags of every test picture of one class",
      "Runs the network on the test pictures of one class (--classes-img) and counts, for each picture and each k and "
@@ -87,8 +88,10 @@ static const filtags_command command_table[N_COMMANDS] = {
      "FILE", ""},
     {"explain", "", "Explain the classification of single pictures",
      "Runs the network on pictures and tells, for each, what the network predicts, what the tags of its most active "
-     "filters predict, and which filters carry that: layer, tags, activation, and where in the picture. Prints it, and "
-     "writes RUNID-EX-NETWORK.html with heat maps over the picture.",
+     "filters predict, and which filters carry that: layer, tags, activation, and where in the picture. Filters with the "
+     "fewest tags come first, as the most specific, then the most active. Prints it, and writes RUNID-EX-NETWORK.html "
+     "with heat maps over the picture.\n\n"
+     "The network is the one that the tags of --filtags-file were made with; a picture can be any file.",
      "IMAGE...", ""},
     {"export", "", "Class activations, tags or hit rates as CSV or JSON",
      "Turns the -vars.pkl of step 1, 2 or 4 into a table for other programs.",
@@ -214,8 +217,8 @@ static const struct option_row option_table[N_OPTIONS] = {
     [OPTION_IMAGES_DIR] = {
         .name = "images-dir", .short_name = 'i', .placeholder = "DIR", .type = OPTION_IS_PATH, .group = PICTURES_GROUP,
         .help = "Folder with one folder of pictures a class (JPEG, PNG, TIFF, BMP, PPM).",
-        .commands = STEPS_WITH_NETWORK, .required_in = STARTS_FROM_MODEL, .inherited_in = INHERIT,
-        .offset = FIELD(images_dir)},
+        .commands = STEPS_WITH_NETWORK & ~(unsigned)COMMAND_EXPLAIN, .required_in = STARTS_FROM_MODEL,
+        .inherited_in = INHERIT, .offset = FIELD(images_dir)},
     [OPTION_SPLIT] = {
         .name = "split", .placeholder = "SHARE", .type = OPTION_IS_REAL, .default_value = "0.2", .lowest = 0,
         .highest = 1,
@@ -329,6 +332,7 @@ static const struct {
     {COMMAND_EXPLAIN, OPTION_K_Q, "5", NULL},
     {COMMAND_PIPELINE, OPTION_K_Q, NULL, "0..100 for the tags, 1,5,25 for the evaluation"},
     {COMMAND_DEMO, OPTION_SAVE_DIR, "filtags-demo", NULL},
+    {COMMAND_DEMO, OPTION_TOP_IMAGES, "4", NULL},
 };
 
 /* The public view of the table: an option of a command, with that command's default. Made once. */

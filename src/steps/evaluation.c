@@ -58,24 +58,30 @@ static filtags_status check_not_decoded(const char *path) {
         path);
 }
 
-filtags_status evaluation_open(struct step *step, struct evaluation *run) {
+filtags_status evaluation_open_network(struct step *step, struct evaluation *run) {
     const filtags_options *options = step->options;
     *run = (struct evaluation){.step = step};
     filtags_status status = check_not_decoded(options->filtags_file);
     if (!status) status = tag_file_open(step, options->filtags_file, &options->k_q, &run->tags);
     if (!status) status = step_inherit(step, options->filtags_file, &run->record);
-    if (!status && !options->images_dir)
-        status = error_set(FILTAGS_ERROR_USAGE, "--images-dir is missing, and no run.json beside %s has it",
-                           options->filtags_file);
     if (!status && !options->network && !options->model)
         status = error_set(FILTAGS_ERROR_USAGE,
                            "--network or --model is missing, and neither a run.json beside %s nor its name has it",
                            options->filtags_file);
-    if (!status)
-        status = filtags_dataset_open(options->images_dir, options->split, (uint32_t)options->seed_rn, &run->dataset);
     if (!status) status = network_open(options, step->callbacks, &run->network);
     if (!status) status = check_output(run);
     if (!status) status = check_network(run);
+    return status;
+}
+
+filtags_status evaluation_open(struct step *step, struct evaluation *run) {
+    const filtags_options *options = step->options;
+    filtags_status status = evaluation_open_network(step, run);
+    if (!status && !options->images_dir)
+        status = error_set(FILTAGS_ERROR_USAGE, "--images-dir is missing, and no run.json beside %s has it",
+                           options->filtags_file);
+    if (!status)
+        status = filtags_dataset_open(options->images_dir, options->split, (uint32_t)options->seed_rn, &run->dataset);
     if (!status) status = class_index_open(options->class_index, &run->network, run->dataset, &run->index);
     if (!status) status = picture_list_create(run->dataset, true, (size_t)options->limit, &run->pictures);
     return status;

@@ -24,6 +24,10 @@ struct evaluation {
     struct runner_totals totals;
 };
 
+/* Open tags and network alone, with what the run before tells, and check that they go together: all that a step needs
+ * which is told of its pictures in another way. As evaluation_open. */
+FILTAGS_MUST_USE filtags_status evaluation_open_network(struct step *step, struct evaluation *run);
+
 /* Open what the options name - tags, pictures, network, class index - with what the run before tells, and check that
  * they go together. USAGE, DATA, IO, ... The caller closes the evaluation, on failure too. */
 FILTAGS_MUST_USE filtags_status evaluation_open(struct step *step, struct evaluation *run);

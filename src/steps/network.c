@@ -257,7 +257,7 @@ static filtags_status read_class_index(const char *path, struct class_index *ind
 static filtags_status name_outputs(const struct network *network, const filtags_dataset *dataset,
                                    struct class_index *index) {
     bool is_imagenet = network->known && index->n == IMAGENET_N_CLASSES;
-    index->is_assumed = !is_imagenet && filtags_dataset_n_classes(dataset) == index->n;
+    index->is_assumed = !is_imagenet && dataset && filtags_dataset_n_classes(dataset) == index->n;
     for (size_t i = 0; i < index->n; i++) {
         const char *label = NULL;
         if (is_imagenet) {
