@@ -247,7 +247,8 @@ filtags_status page_pictures_add(const struct page_pictures *pictures, struct pa
     if (!pictures->n_shown) return FILTAGS_OK;
     filtags_status status = add_files(pictures, page);
     const struct filter_table *table = &pictures->top.table;
-    for (size_t layer = pictures->first_layer, first = 0, end; layer < table->n_layers && !status; first = end, layer++) {
+    size_t first = 0, end;
+    for (size_t layer = pictures->first_layer; layer < table->n_layers && !status; layer++, first = end) {
         struct buffer bytes = {0};
         char id[40];
         for (end = first; end < pictures->n_shown && pictures->requests[end].layer == layer;) end++;

@@ -1,5 +1,5 @@
-/* page_pictures.h - the strongest pictures of filters on a page, with heat maps: which of those that step 1 kept are shown,
- * and what they look like. */
+/* page_pictures.h - the strongest pictures of filters on a page, with heat maps: which of those that step 1 kept are
+ * shown, and what they look like. */
 #ifndef FILTAGS_STEPS_PAGE_PICTURES_H
 #define FILTAGS_STEPS_PAGE_PICTURES_H
 
@@ -16,8 +16,8 @@ struct picture_budget {
 };
 
 /* Choose pictures of the filters of layers [first_layer, n_layers) as long as there is room: the strongest one of every
- * filter first, from the last layer to the first, then the second ones, and so on; a picture that is there already costs
- * only its heat map. is_chosen: [number of images], all false. Returns how many are chosen. is_file_chosen:
+ * filter first, from the last layer to the first, then the second ones, and so on; a picture that is there already
+ * costs only its heat map. is_chosen: [number of images], all false. Returns how many are chosen. is_file_chosen:
  * [n_files], all false. */
 size_t page_pictures_choose(const struct top_images *top, size_t first_layer, const struct picture_budget *budget,
                             bool *is_chosen, bool *is_file_chosen);
@@ -40,7 +40,7 @@ FILTAGS_MUST_USE filtags_status page_pictures_open(struct step *step, const char
                                                    struct output *output, struct page_pictures *pictures);
 void page_pictures_close(struct page_pictures *pictures);
 
-/* Write the blocks "pictures", "thumbnails" and "maps-0", "maps-1", ... (by the page's layers): nothing where it is empty.
+/* Write the blocks "pictures", "thumbnails" and "maps-0", "maps-1", ... (by the page's layers); none if it is empty.
  * A layer's block, little-endian: pictures of each filter (uint32 [n_filters]), the file of each (uint32), its
  * activation (float32), and their heat maps (uint8 [h, w]). MEMORY. */
 FILTAGS_MUST_USE filtags_status page_pictures_add(const struct page_pictures *pictures, struct page *page);

@@ -43,8 +43,8 @@ struct visualization {
 
 /* ---------------------------------------------------------------- input */
 
-/* The file that a run was given: where it was, else, the folder having moved, beside the run's own file. NULL in *found:
- * neither is there. */
+/* The file that a run was given: where it was, else, the folder having moved, beside the run's own file. NULL in
+ * *found: neither is there. */
 static filtags_status find_previous(const char *path, const char *previous, char **found) {
     *found = NULL;
     if (access(previous, R_OK) == 0) {
@@ -108,8 +108,8 @@ static filtags_status open_activations(struct visualization *page) {
     }
     if (!status && page->activations_path) return FILTAGS_OK;
     if (given || status == FILTAGS_ERROR_MEMORY) return status;
-    step_log(page->step, FILTAGS_LOG_WARNING, "the page has no class activations: %s",
-             status ? filtags_error_message() : "step 1's file was not found by the chain, and --activations-file not given");
+    const char *reason = status ? filtags_error_message() : "the chain leads to no file of step 1 (--activations-file)";
+    step_log(page->step, FILTAGS_LOG_WARNING, "the page has no class activations: %s", reason);
     if (page->activations_path) class_activations_close(&page->activations);
     free(page->activations_path);
     page->activations_path = NULL;

@@ -62,7 +62,8 @@ def test_files_and_report(chain, tmp_path):
     assert record["counts"]["n_layers"] == 8 and record["counts"]["n_layers_left_out"] == 1
     assert record["counts"]["n_classes"] == 3 and record["counts"]["n_heat_maps_left_out"] == 0
     tags = steps.load(steps.main_file(chain, "TF"))
-    n_tags = sum(len(labels) for rule in tags.values() for layers in rule.values() for layer in layers[1:] for labels in layer)
+    n_tags = sum(len(labels) for rule in tags.values() for layers in rule.values() for layer in layers[1:]
+                 for labels in layer)
     assert record["counts"]["n_tags"] == n_tags
     page = description(tmp_path)
     assert page["k"] == [1, 3] and page["q"] == [1, 3, 12.5] and page["activations"]["bits"] == 16
@@ -141,7 +142,8 @@ def other_network(folder):
 def test_activations_of_another_network(copied, tmp_path):
     """Asked for, they must fit; found by the chain, the page goes without."""
     other = other_network(tmp_path)
-    message = steps.fail("visualize", steps.main_file(copied, "TF"), "--activations-file", other, "--save-dir", tmp_path)
+    tags = steps.main_file(copied, "TF")
+    message = steps.fail("visualize", tags, "--activations-file", other, "--save-dir", tmp_path)
     assert "x-QFA-other-vars.pkl: the layers and filters of" in message
     steps.assert_nothing_final(tmp_path, "VIS")
     path = steps.main_file(copied, "QFA")
@@ -193,7 +195,8 @@ def test_listing(tmp_path):
 
 
 def test_listing_that_names_its_layers(tmp_path):
-    (tmp_path / "a.txt").write_text("filter tags q=2.5 layer=0 conv <1>\n0:[' a ']\nfilter tags q=2.5 layer=1 conv2\n0:[]\n")
+    (tmp_path / "a.txt").write_text("filter tags q=2.5 layer=0 conv <1>\n0:[' a ']\n"
+                                    "filter tags q=2.5 layer=1 conv2\n0:[]\n")
     steps.run("visualize", "--listing", tmp_path / "a.txt", "--save-dir", tmp_path)
     assert [layer["name"] for layer in description(tmp_path)["layers"]] == ["conv <1>", "conv2"]
     assert steps.only(tmp_path, "*-VIS-network.html")
@@ -212,7 +215,8 @@ def test_pictures(chain, tmp_path):
     visualize(steps.main_file(chain, "TF"), tmp_path)
     top = steps.load(steps.only(chain, "*-QFA-*-top.pkl"))["top_images"]
     shown = block(tmp_path, "pictures")
-    assert {one["name"] for one in shown["files"]} == {name for layer in top[1:] for images in layer for name, _ in images}
+    expected = {name for layer in top[1:] for images in layer for name, _ in images}
+    assert {one["name"] for one in shown["files"]} == expected
     assert shown["leftOut"] == 0 and all(one["bytes"] > 100 and one["width"] == 24 for one in shown["files"])
 
 
@@ -228,7 +232,7 @@ def test_same_bytes_for_any_threads(chain, tmp_path):
 
 @pytest.mark.parametrize("words, expected", [(("--images-dir", "/nowhere"), "/nowhere: cannot be read"),
                                              (("--model", "/nowhere.keras"), "/nowhere.keras"),
-                                             (("--layers", "stem_conv"), "the layers and filters of the tags expected")])
+                                             (("--layers", "stem_conv"), "the layers and filters of the tags")])
 def test_without_pictures(chain, tmp_path, words, expected):
     result = visualize(steps.main_file(chain, "TF"), tmp_path, *words)
     assert "the page has no pictures: " in result.stderr and expected in result.stderr

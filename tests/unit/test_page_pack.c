@@ -82,7 +82,7 @@ static void nested_sets_share_their_filters(void **state) {
     for (int s = 0; s < 3; s++) {
         for (int f = 0; f < 4; f++) add_filter(&made[s], filters[s][f]);
     }
-    /* class 0: 0 | 1 | 3, class 1: 2 | 0, class 2: 0 2: as many as the largest sets have, in whatever order selectors come */
+    /* class 0: 0 | 1 | 3, class 1: 2 | 0, class 2: 0 2: as many as the largest sets have, in any order of selectors */
     assert_int_equal(pack(made, 3, 3), 3 + 2 + 2);
 }
 
@@ -273,7 +273,8 @@ static void pictures_within_the_budget(void **state) {
     (void)state;
     size_t n_filters[] = {1, 2}, first[] = {0, 1, 3}, offset[] = {0, 2, 4, 5}, map_bytes[] = {10, 1};
     struct top_image images[] = {{0, 0.9f}, {1, 0.8f}, {2, 0.7f}, {0, 0.6f}, {2, 0.5f}};
-    const struct top_images top = {.n_files = 3, .table = {2, n_filters, first}, .offset = offset, .images = images, .n_most = 2};
+    const struct top_images top = {
+        .n_files = 3, .table = {2, n_filters, first}, .offset = offset, .images = images, .n_most = 2};
     const struct {
         size_t n_bytes, first_layer, n;
         bool is_chosen[5];
