@@ -88,9 +88,9 @@ static const filtags_command command_table[N_COMMANDS] = {
      "FILE", ""},
     {"explain", "", "Explain the classification of single pictures",
      "Runs the network on pictures and tells, for each, what the network predicts, what the tags of its most active "
-     "filters predict, and which filters carry that: layer, tags, activation, and where in the picture. Filters with the "
-     "fewest tags come first, as the most specific, then the most active. Prints it, and writes RUNID-EX-NETWORK.html "
-     "with heat maps over the picture.\n\n"
+     "filters predict, and which filters carry that: layer, tags, activation, and where in the picture. Filters with "
+     "the fewest tags come first, as the most specific, then the most active. Prints it, and writes "
+     "RUNID-EX-NETWORK.html with heat maps over the picture.\n\n"
      "The network is the one that the tags of --filtags-file were made with; a picture can be any file.",
      "IMAGE...", ""},
     {"export", "", "Class activations, tags or hit rates as CSV or JSON",
