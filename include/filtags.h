@@ -320,6 +320,7 @@ typedef struct filtags_engine_options {
     const size_t *layers;  /* layers to tap (their outputs must be feature maps), ascending */
     size_t n_layers;
     bool wants_output;     /* also compute the model's output; else nothing past the last tap */
+    bool wants_maps;       /* filtags_worker_run_maps will be called; false costs nothing */
     bool is_reference;     /* run the naive engine: slow, readable, the oracle of the tests */
     filtags_isa isa;       /* the same for every engine of a process */
     size_t max_batch;      /* most pictures in one call of filtags_engine_run, >= 1 */
@@ -348,6 +349,24 @@ FILTAGS_API FILTAGS_MUST_USE filtags_status filtags_worker_create(filtags_engine
 FILTAGS_API FILTAGS_MUST_USE filtags_status
 filtags_worker_run(filtags_worker *worker, const float *images, size_t n_images,
                    filtags_activation *activations, float *outputs, int *bad_layers);
+
+/* One feature map: what a filter of a tapped layer makes of a picture. */
+typedef struct filtags_map {
+    size_t image;  /* in [0, n_images) */
+    size_t tap;    /* which of the engine's layers, in [0, n_layers) */
+    size_t filter; /* of that layer */
+    float *values; /* the caller's room, gets [h, w]: this channel of Keras's layer.output */
+    float low;     /* gets the least and the largest value of the whole layer: what its filters' activations are */
+    float high;    /* scaled by */
+} filtags_map;
+
+/* As filtags_worker_run, and fill in feature maps. maps: [n_maps], ascending by image, then by tap (filters in any
+ * order); those of a picture with a value that is not finite (bad_layers) are unspecified. The results are those of
+ * filtags_worker_run to the last bit. USAGE: the engine was made without wants_maps; a map that doesn't exist, or is
+ * out of order. */
+FILTAGS_API FILTAGS_MUST_USE filtags_status
+filtags_worker_run_maps(filtags_worker *worker, const float *images, size_t n_images, filtags_activation *activations,
+                        float *outputs, int *bad_layers, filtags_map *maps, size_t n_maps);
 
 FILTAGS_API void filtags_worker_destroy(filtags_worker *worker);
 FILTAGS_API void filtags_engine_destroy(filtags_engine *engine);

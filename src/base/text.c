@@ -30,6 +30,15 @@ bool utf8_is_valid(const char *bytes, size_t n_bytes) {
     return true;
 }
 
+void text_append_code(struct buffer *to, uint32_t code) {
+    unsigned char bytes[4];
+    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const unsigned char heads[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
+    for (size_t i = n; i-- > 1; code >>= 6) bytes[i] = (unsigned char)(0x80 | (code & 0x3f));
+    bytes[0] = (unsigned char)(heads[n] | code);
+    buffer_append(to, bytes, n);
+}
+
 void text_append_fsdecoded(struct buffer *to, const char *bytes, size_t n_bytes) {
     for (size_t i = 0; i < n_bytes;) {
         size_t n = utf8_sequence_length(bytes + i, n_bytes - i);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buffer.h"
 
@@ -14,6 +15,9 @@ size_t utf8_sequence_length(const char *bytes, size_t n_bytes);
 bool text_ends_with(const char *text, const char *ending);
 
 bool utf8_is_valid(const char *bytes, size_t n_bytes);
+
+/* Append a code point up to U+10FFFF as UTF-8; a lone surrogate in three bytes like any other. */
+void text_append_code(struct buffer *to, uint32_t code);
 
 /* Append a file name as Python's os.fsdecode gives it, in the encoding that pickles use for str ("utf-8" with
  * "surrogatepass"): valid UTF-8 unchanged, any other byte b as the lone surrogate U+DC00 + b. */

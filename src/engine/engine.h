@@ -8,6 +8,7 @@
 struct filtags_engine {
     const struct graph *graph; /* the model's */
     bool wants_output, is_reference;
+    bool wants_maps; /* every value that a tap reads is also in memory: nothing may be fused past a tap */
     size_t max_batch;
     const struct kernels *kernels;
     struct conv_library *library; /* NULL in the reference engine */
@@ -29,6 +30,8 @@ struct filtags_worker {
     size_t n_images;
     filtags_activation *activations;
     size_t *bad_taps;      /* [max_batch] first tap with a value that is not finite, or SIZE_MAX */
+    filtags_map *maps;     /* feature maps that are wanted, see maps.h */
+    size_t *first_map;     /* [max_batch * n_taps + 1] where those of a picture and tap begin; NULL unless wants_maps */
 };
 
 /* Execute one group for all pictures of the call. INTERNAL, MEMORY (inside oneDNN). */

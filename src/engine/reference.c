@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "engine/engine.h"
+#include "engine/maps.h"
 
 /* A tensor seen as a feature map. */
 struct map {
@@ -279,6 +280,10 @@ static void measure(struct filtags_worker *worker, size_t tap_index, size_t imag
         for (size_t p = 0; p < tap->n_pixels; p++) sum += (double)values[p * tap->n_filters + c];
         const double activation = is_finite && high > low ? (sum / (double)tap->n_pixels - low) / (high - low) : 0;
         row[c] = (filtags_activation)rint(fmin(fmax(activation, 0), 1) * FILTAGS_ACTIVATION_ONE);
+    }
+    if (worker->engine->wants_maps && tap->same_as == PLAN_NOTHING) {
+        maps_take(worker, tap_index, image, 0, tap->n_pixels, values);
+        maps_finish(worker, tap_index, image, (float[]){(float)low, (float)high});
     }
 }
 

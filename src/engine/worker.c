@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "engine/block.h"
 #include "engine/engine.h"
+#include "engine/maps.h"
 
 filtags_status filtags_worker_create(filtags_engine *engine, filtags_worker **worker) {
     const struct plan *plan = &engine->plan;
@@ -20,6 +21,10 @@ filtags_status filtags_worker_create(filtags_engine *engine, filtags_worker **wo
     made->ranges = memory_new(plan->n_taps, sizeof *made->ranges);
     made->bad_taps = memory_new(engine->max_batch, sizeof *made->bad_taps);
     if (!made->sums || !made->channel_sums || !made->ranges || !made->bad_taps) goto fail;
+    if (engine->wants_maps) {
+        made->first_map = memory_new(engine->max_batch * plan->n_taps + 1, sizeof *made->first_map);
+        if (!made->first_map) goto fail;
+    }
     if (!engine->is_reference) {
         if (plan->arena_floats && engine->max_batch > SIZE_MAX / sizeof(float) / plan->arena_floats) {
             error_out_of_memory(SIZE_MAX);
@@ -43,6 +48,7 @@ void filtags_worker_destroy(filtags_worker *worker) {
     conv_stream_destroy(worker->stream);
     free(worker->scratchpad);
     free(worker->arena);
+    free(worker->first_map);
     free(worker->bad_taps);
     free(worker->ranges);
     free(worker->channel_sums);
@@ -98,9 +104,16 @@ static int bad_layer(const struct filtags_worker *worker, size_t image, const fl
 
 filtags_status filtags_worker_run(filtags_worker *worker, const float *images, size_t n_images,
                                   filtags_activation *activations, float *outputs, int *bad_layers) {
+    return filtags_worker_run_maps(worker, images, n_images, activations, outputs, bad_layers, NULL, 0);
+}
+
+filtags_status filtags_worker_run_maps(filtags_worker *worker, const float *images, size_t n_images,
+                                       filtags_activation *activations, float *outputs, int *bad_layers,
+                                       filtags_map *maps, size_t n_maps) {
     const struct filtags_engine *engine = worker->engine;
     const size_t n_outputs = shape_count(&engine->graph->nodes[engine->graph->output_node].shape);
     filtags_status status = check_call(worker, n_images, activations, outputs);
+    if (status == FILTAGS_OK) status = maps_start(worker, n_images, maps, n_maps);
     if (status != FILTAGS_OK) return status;
     worker->images = images;
     worker->n_images = n_images;

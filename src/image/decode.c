@@ -96,11 +96,20 @@ void image_free(struct image *image) {
     *image = (struct image){0};
 }
 
+filtags_status image_open(const char *path, struct image *image) {
+    struct buffer contents = {0};
+    filtags_status status = file_read(path, MAX_FILE_BYTES, &contents);
+    if (status) return status;
+    struct image_source source = {path, (const uint8_t *)contents.data, contents.size_bytes};
+    status = image_decode(&source, image);
+    buffer_free(&contents);
+    return status;
+}
+
 filtags_status filtags_image_load(const char *path, size_t height, size_t width, size_t channels,
                                   filtags_preprocess preprocess, float *pixels) {
     enum { MAX_SIDE = 16384 };
     struct image image = {0};
-    struct buffer contents = {0};
     if (height < 1 || height > MAX_SIDE || width < 1 || width > MAX_SIDE) {
         return error_set(FILTAGS_ERROR_USAGE, "height and width in 1..%d expected, found %zu x %zu", MAX_SIDE, height,
                          width);
@@ -108,13 +117,9 @@ filtags_status filtags_image_load(const char *path, size_t height, size_t width,
     if (channels != 1 && channels != 3) {
         return error_set(FILTAGS_ERROR_USAGE, "1 or 3 channels expected, found %zu", channels);
     }
-    filtags_status status = file_read(path, MAX_FILE_BYTES, &contents);
-    if (status) return status;
-    struct image_source source = {path, (const uint8_t *)contents.data, contents.size_bytes};
-    status = image_decode(&source, &image);
+    filtags_status status = image_open(path, &image);
     if (!status) status = image_convert(&image, channels);
     if (!status) status = image_write_tensor(&image, height, width, preprocess, pixels);
     image_free(&image);
-    buffer_free(&contents);
     return status;
 }

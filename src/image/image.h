@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "filtags.h"
 
 /* A decoded picture. Zero-initialise; free with image_free. */
@@ -32,6 +33,9 @@ struct image_source {
  * is not handled. MEMORY: more pixels than Pillow takes (its guard against decompression bombs), or no memory. */
 FILTAGS_MUST_USE filtags_status image_decode(const struct image_source *source, struct image *image);
 
+/* Read a file and decode it. As image_decode, and IO. */
+FILTAGS_MUST_USE filtags_status image_open(const char *path, struct image *image);
+
 /* Make an image have 1 or 3 channels, as Pillow's convert("L") and convert("RGB"). MEMORY. */
 FILTAGS_MUST_USE filtags_status image_convert(struct image *image, size_t channels);
 
@@ -39,6 +43,15 @@ FILTAGS_MUST_USE filtags_status image_convert(struct image *image, size_t channe
  * image. USAGE: caffe and torch need 3 channels. MEMORY. */
 FILTAGS_MUST_USE filtags_status image_write_tensor(const struct image *image, size_t height, size_t width,
                                                    filtags_preprocess preprocess, float *pixels);
+
+/* Make a smaller copy, whose longer side is at most longest_side (>= 1) pixels; the aspect is kept as far as whole
+ * pixels allow. Each of its pixels is the mean of the area that it stands for, rounded, from whole numbers. A picture
+ * that is small enough is copied as it is. small must be zeroed. MEMORY. */
+FILTAGS_MUST_USE filtags_status image_shrink(const struct image *image, size_t longest_side, struct image *small);
+
+/* Append the image as a JPEG file, quality in [1, 100]. The bytes depend on nothing but the arguments and the library.
+ * UNSUPPORTED: a side is longer than the format can say, 65,500 pixels. MEMORY, INTERNAL. */
+FILTAGS_MUST_USE filtags_status image_encode_jpeg(const struct image *image, int quality, struct buffer *to);
 
 void image_free(struct image *image);
 

@@ -152,6 +152,66 @@ filtags_status image_decode_jpeg(const struct image_source *source, struct image
     return status;
 }
 
+/* ---------------------------------------------------------------- writing */
+
+struct jpeg_writer {
+    struct jpeg_compress_struct info;
+    struct jpeg_error_mgr errors;
+    jmp_buf on_error;
+    char reason[JMSG_LENGTH_MAX];
+    unsigned char *bytes; /* the library's */
+    unsigned long n_bytes;
+};
+
+static void leave_writing(j_common_ptr info) {
+    struct jpeg_writer *writer = info->client_data;
+    info->err->format_message(info, writer->reason);
+    longjmp(writer->on_error, 1);
+}
+
+static void write_rows(struct jpeg_writer *writer, const struct image *image, int quality) {
+    struct jpeg_compress_struct *info = &writer->info;
+    jpeg_create_compress(info);
+    jpeg_mem_dest(info, &writer->bytes, &writer->n_bytes);
+    info->image_width = (JDIMENSION)image->width;
+    info->image_height = (JDIMENSION)image->height;
+    info->input_components = (int)image->channels;
+    info->in_color_space = image->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    jpeg_set_defaults(info);
+    jpeg_set_quality(info, quality, TRUE);
+    info->optimize_coding = TRUE;
+    jpeg_start_compress(info, TRUE);
+    while (info->next_scanline < info->image_height) {
+        JSAMPROW row = image->pixels + info->next_scanline * image->width * image->channels; // [width, channels]
+        jpeg_write_scanlines(info, &row, 1);
+    }
+    jpeg_finish_compress(info);
+}
+
+filtags_status image_encode_jpeg(const struct image *image, int quality, struct buffer *to) {
+    filtags_status status;
+    if (image->width > JPEG_MAX_DIMENSION || image->height > JPEG_MAX_DIMENSION)
+        return error_set(FILTAGS_ERROR_UNSUPPORTED, "a JPEG has at most %ld pixels a side, the picture %zu x %zu",
+                         JPEG_MAX_DIMENSION, image->width, image->height);
+    struct jpeg_writer *writer = memory_new(1, sizeof *writer); /* on the heap, as the reader */
+    if (!writer) return FILTAGS_ERROR_MEMORY;
+    writer->info.err = jpeg_std_error(&writer->errors);
+    writer->errors.error_exit = leave_writing;
+    writer->errors.output_message = drop_message;
+    writer->info.client_data = writer;
+    if (setjmp(writer->on_error)) {
+        status = error_set(FILTAGS_ERROR_INTERNAL, "JPEG: %s", writer->reason);
+    } else {
+        write_rows(writer, image, quality);
+        buffer_append(to, writer->bytes, writer->n_bytes);
+        status = to->has_failed ? FILTAGS_ERROR_MEMORY : FILTAGS_OK;
+    }
+    jpeg_destroy_compress(&writer->info);
+    free(writer->bytes);
+    free(writer);
+    return status;
+}
+
 #define TEXT_OF(value) #value
 #define TEXT_OF_MACRO(value) TEXT_OF(value)
 

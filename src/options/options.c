@@ -180,6 +180,9 @@ filtags_status options_check(const filtags_options *options) {
     if (command->bit == COMMAND_VISUALIZE && !options->filtags_file && !options->listing) {
         return error_set(FILTAGS_ERROR_USAGE, "%s is missing (or --filtags-file FILE, or --listing FILE)", argument);
     }
+    if (command->bit == COMMAND_VISUALIZE && options->filtags_file && options->listing) {
+        return error_set(FILTAGS_ERROR_USAGE, "%s and --listing exclude each other", argument);
+    }
     if (*argument && command->argument_option == OPTION_NONE && !options->arguments.n) {
         return error_set(FILTAGS_ERROR_USAGE, "%s is missing", argument);
     }

@@ -80,14 +80,19 @@ filtags_status page_add_bytes(struct page *page, const char *id, const void *byt
     return status;
 }
 
+static void write_script(FILE *stream, enum web_file file) {
+    fputs("<script>\n", stream);
+    write_file(stream, file);
+    fputs("</script>\n", stream);
+}
+
 void page_end(struct page *page) {
-    static const enum web_file common[] = {WEB_PLOTLY_JS, WEB_BASE_JS};
-    for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
-        fputs("<script>\n", page->stream);
-        write_file(page->stream, common[i]);
-        fputs("</script>\n", page->stream);
-    }
-    fputs("<script>\n", page->stream);
-    write_file(page->stream, html_of(page->kind) + 2);
-    fputs("</script>\n</body>\n</html>\n", page->stream);
+    static const enum web_file parts[] = {WEB_VISUALIZE_DATA_JS,   WEB_VISUALIZE_MAP_JS,    WEB_VISUALIZE_PICTURES_JS,
+                                          WEB_VISUALIZE_PANELS_JS, WEB_VISUALIZE_FILTER_JS, WEB_VISUALIZE_SEARCH_JS};
+    write_script(page->stream, WEB_PLOTLY_JS);
+    write_script(page->stream, WEB_BASE_JS);
+    for (size_t i = 0; page->kind == PAGE_VISUALIZE && i < sizeof parts / sizeof *parts; i++)
+        write_script(page->stream, parts[i]);
+    write_script(page->stream, html_of(page->kind) + 2);
+    fputs("</body>\n</html>\n", page->stream);
 }

@@ -10,6 +10,7 @@
 #include "steps/picture_list.h"
 #include "steps/runner.h"
 #include "steps/steps.h"
+#include "steps/top_images.h"
 #include "store/pickle.h"
 
 /* Exact sums: integers, so that their order doesn't matter. */
@@ -19,6 +20,7 @@ struct class_sums {
     int64_t *sums;            /* [n_classes, n_filters], units of 2^-31 */
     uint64_t *n_images;       /* [n_classes] */
     size_t n_classes, n_filters;
+    struct top_keeper top; /* n_top is 0 without --top-images */
 };
 
 struct activations_run {
@@ -41,6 +43,7 @@ static filtags_status add_to_sums(void *context, size_t thread, size_t index, co
     pthread_mutex_lock(&sums->lock);
     for (size_t i = 0; i < sums->n_filters; i++) row[i] += activations[i];
     sums->n_images[class_index]++;
+    if (sums->top.n_top) top_keeper_add(&sums->top, index, activations);
     pthread_mutex_unlock(&sums->lock);
     return FILTAGS_OK;
 }
@@ -57,6 +60,10 @@ static filtags_status compute(struct activations_run *run) {
     run->sums.sums = memory_new(n_classes * run->sums.n_filters, sizeof *run->sums.sums);
     run->sums.n_images = memory_new(n_classes, sizeof *run->sums.n_images);
     if (!run->sums.sums || !run->sums.n_images) return FILTAGS_ERROR_MEMORY;
+    if (options->top_images) {
+        status = top_keeper_create(run->sums.n_filters, (size_t)options->top_images, &run->sums.top);
+        if (status) return status;
+    }
     struct runner_job job = {.what = "activations",
                              .engine = run->engine,
                              .network = &run->network,
@@ -191,6 +198,16 @@ static filtags_status write_info(struct activations_run *run, const struct run_r
         "  a list over layers of float32 NumPy arrays over filters (empty arrays where no train picture could be "
         "read)\n\n",
         run->network.name, run->sums.n_classes);
+    if (run->sums.top.n_top) {
+        buffer_printf(&text,
+                      "The -top.pkl file (names: -top-names.pkl) holds one variable more, to be loaded the same way:"
+                      "\n\n"
+                      "top_images: top_images[a][b] is, for filter b of layer a, a list of the (file, activation) of "
+                      "the %zu train\n"
+                      "  pictures that excite it most, strongest first; of equals the one that comes first in "
+                      "train_filenames\n\n",
+                      run->sums.top.n_top);
+    }
     append_layer_lines(&text, record);
     return step_write_info(run->output, &text);
 }
@@ -230,14 +247,19 @@ static filtags_status write_files(struct activations_run *run) {
                                          {"counts", "batch", (double)runner_batch(step->options, run->network.shape)},
                                          {"timings_sec", "decode_all_threads", run->totals.decode_sec},
                                          {"timings_sec", "network_all_threads", run->totals.network_sec},
-                                         {"timings_sec", "pictures", run->totals.elapsed_sec}};
+                                         {"timings_sec", "pictures", run->totals.elapsed_sec},
+                                         {"counts", "n_top_images", (double)run->sums.top.n_top}};
+    const size_t n_numbers = sizeof numbers / sizeof *numbers - (run->sums.top.n_top ? 0 : 1);
     filtags_status status = describe(run, &record);
     if (!status) status = write_vars(run);
     if (!status) status = write_names(run);
+    if (!status && run->sums.top.n_top)
+        status = top_keeper_write(&run->sums.top, &run->network.table, run->pictures.files, run->pictures.n_files,
+                                  run->output);
     if (!status) status = write_info(run, &record);
     if (!status) {
         report(run, output_elapsed_sec(run->output));
-        status = step_close_output(step, &run->output, &record, numbers, sizeof numbers / sizeof *numbers);
+        status = step_close_output(step, &run->output, &record, numbers, n_numbers);
     }
     run_record_free(&record);
     return status;
@@ -277,6 +299,7 @@ static void close_run(struct activations_run *run, filtags_status status) {
     picture_list_free(&run->pictures);
     free(run->sums.sums);
     free(run->sums.n_images);
+    top_keeper_free(&run->sums.top);
     pthread_mutex_destroy(&run->sums.lock);
 }
 

@@ -1,352 +1,62 @@
 /* evaluate.c - step 3: predict the test pictures from the tags of the filters that they excite. */
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/error.h"
-#include "base/memory.h"
-#include "engine/isa.h"
-#include "model/model.h"
-#include "steps/network.h"
-#include "steps/picture_list.h"
-#include "steps/predictions.h"
-#include "steps/runner.h"
+#include "steps/evaluation.h"
 #include "steps/steps.h"
-#include "steps/tag_file.h"
-#include "store/pickle.h"
 
-struct evaluate_run {
-    struct step *step;
-    struct run_record record;
-    struct tag_file tags;
-    struct network network;
-    struct class_index index;
-    filtags_dataset *dataset;
-    filtags_engine *engine;
-    struct output *output;
-    struct picture_list pictures; /* test pictures */
-    struct predictions *predictions;
-    struct runner_totals totals;
-};
-
-/* ---------------------------------------------------------------- before the pictures */
-
-/* The tags were made with the same layers, and, unless the user says otherwise, with the same file. */
-static filtags_status check_network(const struct evaluate_run *run) {
-    const struct filter_table *ours = &run->network.table, *theirs = &run->tags.table;
-    const filtags_options *options = run->step->options;
-    if (ours->n_layers != theirs->n_layers) {
-        return error_set(FILTAGS_ERROR_DATA, "%s: tags of %zu layers expected, as --layers %s selects in %s, found %zu",
-                         options->filtags_file, ours->n_layers, options->layers, run->network.path, theirs->n_layers);
-    }
-    for (size_t i = 0; i < ours->n_layers; i++) {
-        if (ours->n_filters[i] == theirs->n_filters[i]) continue;
-        return error_set(FILTAGS_ERROR_DATA, "%s: layer '%s': tags of %zu filters expected, found %zu",
-                         options->filtags_file, filtags_model_layer(run->network.model, run->network.layers[i])->name,
-                         ours->n_filters[i], theirs->n_filters[i]);
-    }
-    if (!run->record.model_sha256 || strcmp(run->record.model_sha256, run->network.sha256) == 0) return FILTAGS_OK;
-    if (options_is_given(options, OPTION_MODEL) || options_is_given(options, OPTION_NETWORK) ||
-        options_is_given(options, OPTION_WEIGHTS)) {
-        step_log(run->step, FILTAGS_LOG_WARNING, "%s is not the file that the tags were made with", run->network.path);
-        return FILTAGS_OK;
-    }
-    return error_set(FILTAGS_ERROR_DATA,
-                     "%s: the file that the tags were made with expected (SHA-256 %.12s...), found another (%.12s...); "
-                     "give %s to use it all the same",
-                     run->network.path, run->record.model_sha256, run->network.sha256,
-                     run->network.known ? "--weights" : "--model");
-}
-
-static void warn_of_classes(struct evaluate_run *run) {
-    size_t n_matches = class_index_n_matches(&run->index, run->dataset);
-    if (run->index.is_assumed) {
-        output_log(run->output, FILTAGS_LOG_WARNING,
-                   "no --class-index: the network's %zu outputs are assumed to be the class folders in their order",
-                   run->index.n);
-    } else if (n_matches == 0) {
-        output_log(run->output, FILTAGS_LOG_WARNING,
-                   "no class folder is named like an output of the network ('%s', ...): no hit can be counted",
-                   run->index.wnids[0]);
-    }
-}
-
-static filtags_status take_prediction(void *context, size_t thread, size_t index, const filtags_activation *activations,
-                                      const float *outputs) {
-    struct evaluate_run *run = context;
-    return predictions_add(run->predictions, thread, index, activations, outputs);
-}
-
-static filtags_status compute(struct evaluate_run *run) {
-    const filtags_options *options = run->step->options;
-    size_t batch = runner_batch(options, run->network.shape), n_threads = options_n_threads(options);
-    FILE *scratch;
-    filtags_status status = network_open_engine(&run->network, options, batch, true, &run->engine);
-    if (!status) status = output_open_scratch(run->output, &scratch);
-    if (!status)
-        status = predictions_create(&run->tags, run->network.n_outputs, run->pictures.n_files, n_threads, scratch,
-                                    &run->predictions);
-    if (status) return status;
-    struct runner_job job = {.what = "evaluate",
-                             .engine = run->engine,
-                             .network = &run->network,
-                             .preprocess = run->network.preprocess,
-                             .images_dir = options->images_dir,
-                             .files = run->pictures.files,
-                             .n_files = run->pictures.n_files,
-                             .n_threads = n_threads,
-                             .batch = batch,
-                             .wants_output = true,
-                             .is_strict = options->strict,
-                             .output = run->output,
-                             .callbacks = run->step->callbacks,
-                             .take = take_prediction,
-                             .context = run,
-                             .is_bad = run->pictures.is_bad};
-    return runner_run(&job, &run->totals);
-}
-
-/* ---------------------------------------------------------------- files */
-
-static void write_networks_own(struct pickle_writer *pickle, const struct evaluate_run *run, const size_t *images,
-                               size_t n_images) {
-    pickle_list_open(pickle);
-    for (size_t i = 0; i < n_images; i++) {
-        const struct prediction *prediction = predictions_get(run->predictions, images[i]);
-        pickle_list_open(pickle);
-        for (size_t t = 0; t < prediction->n_top; t++) {
-            pickle_tuple_open(pickle);
-            pickle_str(pickle, run->index.wnids[prediction->top[t].output]);
-            pickle_str(pickle, run->index.labels[prediction->top[t].output]);
-            pickle_float(pickle, (double)prediction->top[t].probability);
-            pickle_tuple_close(pickle);
-        }
-        pickle_list_close(pickle);
-    }
-    pickle_list_close(pickle);
-}
-
-/* {k: [for each image [(label, count), ...]]} for the selectors of one rule */
-static void write_rankings(struct pickle_writer *pickle, const struct evaluate_run *run, filtags_rule rule,
-                           bool is_last_layer_only, const size_t *images, size_t n_images, uint32_t *memos) {
-    size_t first = rule == FILTAGS_RULE_K ? 0 : run->tags.n_k;
-    size_t end = rule == FILTAGS_RULE_K ? run->tags.n_k : run->tags.n_selectors;
-    for (size_t i = 0; i < run->tags.n_labels; i++) memos[i] = UINT32_MAX;
-    pickle_dict_open(pickle);
-    for (size_t s = first; s < end; s++) {
-        pickle_number(pickle, run->tags.selectors[s].value);
-        pickle_list_open(pickle);
-        for (size_t i = 0; i < n_images; i++) {
-            const struct ranking *ranking =
-                &predictions_get(run->predictions, images[i])->rankings[2 * s + is_last_layer_only];
-            pickle_list_open(pickle);
-            for (size_t r = 0; r < ranking->n; r++) {
-                pickle_tuple_open(pickle);
-                pickle_str_shared(pickle, run->tags.labels[ranking->counts[r].label], &memos[ranking->counts[r].label]);
-                pickle_int(pickle, ranking->counts[r].count);
-                pickle_tuple_close(pickle);
-            }
-            pickle_list_close(pickle);
-        }
-        pickle_list_close(pickle);
-    }
-    pickle_dict_close(pickle);
-}
-
-static void write_class_images(struct pickle_writer *pickle, const struct evaluate_run *run, size_t class_index,
-                               const size_t *images, size_t n_images) {
-    pickle_dict_open(pickle);
-    pickle_str(pickle, filtags_dataset_class_name(run->dataset, class_index));
-    pickle_list_open(pickle);
-    for (size_t i = 0; i < n_images; i++) pickle_str(pickle, run->pictures.files[images[i]]);
-    pickle_list_close(pickle);
-    pickle_dict_close(pickle);
-}
-
-static filtags_status write_class(struct evaluate_run *run, size_t class_index, const size_t *images, size_t n_images,
-                                  uint32_t *memos) {
-    static const char *const names[] = {"y", "y_k", "y_q", "y_k_ll", "y_q_ll", "class_images_dict"};
-    struct pickle_writer pickle;
-    char suffix[40];
-    FILE *stream;
-    filtags_status status = predictions_load(run->predictions, images, n_images);
-    if (status) return status;
-    snprintf(suffix, sizeof suffix, "vars%zu.pkl", class_index + 1);
-    status = output_start_file(run->output, suffix, &stream);
-    if (status) return status;
-    pickle_begin(&pickle, stream);
-    write_networks_own(&pickle, run, images, n_images);
-    pickle_end(&pickle);
-    for (int i = 0; i < 4; i++) { /* y_k, y_q, y_k_ll, y_q_ll */
-        pickle_begin(&pickle, stream);
-        write_rankings(&pickle, run, i % 2 ? FILTAGS_RULE_Q : FILTAGS_RULE_K, i >= 2, images, n_images, memos);
-        pickle_end(&pickle);
-    }
-    pickle_begin(&pickle, stream);
-    write_class_images(&pickle, run, class_index, images, n_images);
-    pickle_end(&pickle);
-    status = output_end_file(run->output);
-    snprintf(suffix, sizeof suffix, "vars%zu-names.pkl", class_index + 1);
-    return status ? status : step_write_names(run->output, suffix, names, 6);
-}
-
-static filtags_status write_vars(struct evaluate_run *run) {
+static filtags_status write_vars(struct evaluation *run) {
     filtags_status status = FILTAGS_OK;
-    size_t *images = memory_new(run->pictures.n_files, sizeof *images);
-    uint32_t *memos = memory_new(run->tags.n_labels, sizeof *memos);
-    if (!images || !memos) status = FILTAGS_ERROR_MEMORY;
-    for (size_t class_index = 0; !status && class_index < filtags_dataset_n_classes(run->dataset); class_index++) {
-        size_t n_images = 0;
-        for (size_t i = 0; i < run->pictures.n_files; i++) {
-            if (run->pictures.class_of[i] == class_index && !run->pictures.is_bad[i]) images[n_images++] = i;
-        }
-        status = write_class(run, class_index, images, n_images, memos);
+    for (size_t i = 0; !status && i < filtags_dataset_n_classes(run->dataset); i++) {
+        size_t *images, n_images;
+        status = evaluation_load_class(run, i, &images, &n_images);
+        if (status) break;
+        status = evaluation_write_class(run, i, images, n_images);
+        free(images);
     }
-    free(images);
-    free(memos);
     return status;
 }
 
-static filtags_status write_info(struct evaluate_run *run) {
+static filtags_status write_info(struct evaluation *run) {
     struct buffer text = {0};
-    buffer_printf(
-        &text,
-        "Predictions of %s for the test pictures, and those of the tags (filTags, step 3).\n\n"
-        "There is a -varsX.pkl for each class number X, 1..%zu, with one pickle a variable in the order of "
-        "-varsX-names.pkl:\n\n"
-        "    import pickle\n"
-        "    with open('...-varsX-names.pkl', 'rb') as f:\n"
-        "        names = pickle.load(f)\n"
-        "    with open('...-varsX.pkl', 'rb') as f:\n"
-        "        variables = {name: pickle.load(f) for name in names}\n\n"
-        "y: prediction of the CNN: y[j] is, for test picture j of the class, a list of its top (wnid, label, "
-        "probability)\n"
-        "y_k: predictions depending on the choice of k: y_k[a][j] is a list of (label, number of tags), best first\n"
-        "y_q: predictions depending on the choice of q, in the same form\n"
-        "y_k_ll, y_q_ll: the same, only the last layer's filters considered\n"
-        "class_images_dict: {label: file names of the test pictures, in the order of j}\n\n",
-        run->network.name, filtags_dataset_n_classes(run->dataset));
-    append_layer_lines(&text, &run->record);
+    buffer_printf(&text,
+                  "Predictions of %s for the test pictures, and those of the tags (filTags, step 3).\n\n"
+                  "There is a -varsX.pkl for each class number X, 1..%zu, with one pickle a variable in the order of "
+                  "-varsX-names.pkl:\n\n",
+                  run->network.name, filtags_dataset_n_classes(run->dataset));
+    evaluation_append_info(run, &text);
     return step_write_info(run->output, &text);
 }
 
-static filtags_status describe(struct evaluate_run *run) {
-    const filtags_options *options = run->step->options;
-    char *images_dir;
-    filtags_status status = step_set_previous(&run->record, "evaluate", options->filtags_file);
-    if (!status) status = path_absolute(options->images_dir, &images_dir);
-    if (status) return status;
-    free(run->record.images_dir);
-    run->record.images_dir = images_dir;
-    run->record.has_split = true;
-    run->record.split = options->split;
-    run->record.seed_rn = (uint32_t)options->seed_rn;
-    run->record.limit = (size_t)options->limit;
-    return network_describe(&run->network, options, &run->record);
-}
-
-static void report(const struct evaluate_run *run, double total_sec) {
+static void report(const struct evaluation *run, double total_sec) {
     struct buffer *to = &run->step->run->report;
     const struct runner_totals *totals = &run->totals;
     buffer_printf(
         to,
         "evaluation of %s: %zu classes, %zu test pictures, %zu values of k and %zu of q; %.1f s (%.1f pictures/s)\n",
-        run->network.name, filtags_dataset_n_classes(run->dataset), run->pictures.n_files - totals->n_bad,
-        run->tags.n_k, run->tags.n_selectors - run->tags.n_k, total_sec, picture_list_rate(&run->pictures, totals));
+        run->network.name, filtags_dataset_n_classes(run->dataset),
+        run->pictures.n_files - totals->n_bad, run->tags.n_k,
+        run->tags.n_selectors - run->tags.n_k, total_sec,
+        picture_list_rate(&run->pictures, totals));
     picture_list_report(&run->pictures, totals, to);
 }
 
-static filtags_status write_files(struct evaluate_run *run) {
-    const struct run_number numbers[] = {
-        {"counts", "n_classes", (double)filtags_dataset_n_classes(run->dataset)},
-        {"counts", "n_test", (double)run->pictures.n_all},
-        {"counts", "n_pictures_run", (double)run->pictures.n_files},
-        {"counts", "n_pictures_bad", (double)run->totals.n_bad},
-        {"counts", "n_k", (double)run->tags.n_k},
-        {"counts", "n_q", (double)(run->tags.n_selectors - run->tags.n_k)},
-        {"counts", "n_threads", (double)options_n_threads(run->step->options)},
-        {"counts", "batch", (double)runner_batch(run->step->options, run->network.shape)},
-        {"timings_sec", "decode_all_threads", run->totals.decode_sec},
-        {"timings_sec", "network_all_threads", run->totals.network_sec},
-        {"timings_sec", "pictures", run->totals.elapsed_sec}};
-    filtags_status status = describe(run);
+static filtags_status write_files(struct evaluation *run) {
+    struct run_number numbers[EVALUATION_N_NUMBERS];
+    filtags_status status = evaluation_describe(run, "evaluate");
     if (!status) status = write_vars(run);
     if (!status) status = write_info(run);
     if (status) return status;
     report(run, output_elapsed_sec(run->output));
-    return step_close_output(run->step, &run->output, &run->record, numbers, sizeof numbers / sizeof *numbers);
-}
-
-/* ---------------------------------------------------------------- the step */
-
-static void close_run(struct evaluate_run *run, filtags_status status) {
-    output_close(run->output, status ? filtags_error_message() : NULL);
-    predictions_destroy(run->predictions);
-    filtags_engine_destroy(run->engine);
-    network_close(&run->network);
-    class_index_free(&run->index);
-    filtags_dataset_close(run->dataset);
-    tag_file_close(&run->tags);
-    run_record_free(&run->record);
-    picture_list_free(&run->pictures);
-}
-
-/* A map of outputs (of a segmentation network, say) has no top-1. */
-static filtags_status check_output(const struct evaluate_run *run) {
-    const struct graph *graph = model_graph(run->network.model);
-    const struct shape *shape = &graph->nodes[graph->output_node].shape;
-    if (shape->dim[shape->n_dims - 1] == run->network.n_outputs) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_DATA, "%s: a vector of outputs expected, one for each class, found %zu dimensions",
-                     run->network.path, shape->n_dims);
-}
-
-/* Two ImageNet classes are called "crane", two "maillot": decoded tags can't be counted. */
-static filtags_status check_not_decoded(const char *path) {
-    if (!strstr(path_base(path), "-TFD-")) return FILTAGS_OK;
-    return error_set(
-        FILTAGS_ERROR_DATA,
-        "%s: the tag file of step 2 expected, found a decoded one, in which different classes can have one label",
-        path);
-}
-
-static filtags_status open_inputs(struct evaluate_run *run) {
-    struct step *step = run->step;
-    const filtags_options *options = step->options;
-    filtags_status status = check_not_decoded(options->filtags_file);
-    if (!status) status = tag_file_open(step, options->filtags_file, &options->k_q, &run->tags);
-    if (!status) status = step_inherit(step, options->filtags_file, &run->record);
-    if (!status && !options->images_dir)
-        status = error_set(FILTAGS_ERROR_USAGE, "--images-dir is missing, and no run.json beside %s has it",
-                           options->filtags_file);
-    if (!status && !options->network && !options->model)
-        status = error_set(FILTAGS_ERROR_USAGE,
-                           "--network or --model is missing, and neither a run.json beside %s nor its name has it",
-                           options->filtags_file);
-    if (!status)
-        status = filtags_dataset_open(options->images_dir, options->split, (uint32_t)options->seed_rn, &run->dataset);
-    if (!status) status = network_open(options, step->callbacks, &run->network);
-    if (!status) status = check_output(run);
-    if (!status) status = check_network(run);
-    if (!status) status = class_index_open(options->class_index, &run->network, run->dataset, &run->index);
-    if (!status) status = picture_list_create(run->dataset, true, (size_t)options->limit, &run->pictures);
-    return status;
+    evaluation_list_numbers(run, filtags_dataset_n_classes(run->dataset), numbers);
+    return step_close_output(run->step, &run->output, &run->record, numbers, EVALUATION_N_NUMBERS);
 }
 
 filtags_status step_evaluate(struct step *step) {
-    struct evaluate_run run = {.step = step};
-    filtags_status status = open_inputs(&run);
-    if (!status) status = step_open_output(step, "E", run.network.name, &run.output);
-    if (!status) {
-        output_log(run.output, FILTAGS_LOG_INFO,
-                   "network %s (%s), %zu layers, %zu filters, %zu test pictures of %zu, instruction set %s",
-                   run.network.name, run.network.path, run.network.table.n_layers,
-                   run.network.table.first[run.network.table.n_layers], run.pictures.n_files, run.pictures.n_all,
-                   isa_name(run.network.isa));
-        warn_of_classes(&run);
-        status = compute(&run);
-    }
+    struct evaluation run;
+    filtags_status status = evaluation_open(step, &run);
+    if (!status) status = evaluation_open_output(&run, "E");
+    if (!status) status = evaluation_run(&run, "evaluate");
     if (!status) status = write_files(&run);
-    close_run(&run, status);
+    evaluation_close(&run, status ? filtags_error_message() : NULL);
     return status;
 }

@@ -6,9 +6,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "engine/isa.h"
 #include "fetch/cache.h"
+#include "labels/class_lines.h"
 #include "labels/labels.h"
 #include "model/model.h"
 #include "steps/steps.h"
@@ -123,14 +123,26 @@ void network_close(struct network *network) {
     *network = (struct network){0};
 }
 
+static filtags_engine_options engine_options(const struct network *network, const filtags_options *options,
+                                             size_t batch, bool wants_output) {
+    return (filtags_engine_options){.layers = network->layers,
+                                    .n_layers = network->table.n_layers,
+                                    .wants_output = wants_output,
+                                    .isa = (filtags_isa)options->isa,
+                                    .max_batch = batch};
+}
+
 filtags_status network_open_engine(const struct network *network, const filtags_options *options, size_t batch,
                                    bool wants_output, filtags_engine **engine) {
-    filtags_engine_options engine_options = {.layers = network->layers,
-                                             .n_layers = network->table.n_layers,
-                                             .wants_output = wants_output,
-                                             .isa = (filtags_isa)options->isa,
-                                             .max_batch = batch};
-    return filtags_engine_create(network->model, &engine_options, engine);
+    filtags_engine_options chosen = engine_options(network, options, batch, wants_output);
+    return filtags_engine_create(network->model, &chosen, engine);
+}
+
+filtags_status network_open_map_engine(const struct network *network, const filtags_options *options, size_t batch,
+                                       bool wants_output, filtags_engine **engine) {
+    filtags_engine_options chosen = engine_options(network, options, batch, wants_output);
+    chosen.wants_maps = true;
+    return filtags_engine_create(network->model, &chosen, engine);
 }
 
 /* text: NULL leaves the field empty. */
@@ -219,52 +231,25 @@ void class_index_free(struct class_index *index) {
     *index = (struct class_index){0};
 }
 
-/* "  wnid label of more words \r" -> wnid and the rest, both trimmed; false for a blank line */
-static bool cut_line(char *line, char **wnid, char **label) {
-    static const char blanks[] = " \t\r\v\f";
-    *wnid = line + strspn(line, blanks);
-    if (!**wnid) return false;
-    char *end = *wnid + strcspn(*wnid, blanks);
-    *label = end + strspn(end, blanks);
-    size_t length = strlen(*label);
-    while (length > 0 && strchr(blanks, (*label)[length - 1])) (*label)[--length] = '\0';
-    *end = '\0';
-    if (!length) *label = *wnid;
-    return true;
-}
-
-static filtags_status parse_lines(const char *path, char *text, struct class_index *index) {
-    size_t n = 0;
-    for (char *line = text, *next; line; line = next) {
-        char *wnid, *label, *newline = strchr(line, '\n');
-        next = newline ? newline + 1 : NULL;
-        if (newline) *newline = '\0';
-        if (!cut_line(line, &wnid, &label)) continue;
-        if (n < index->n) {
-            index->wnids[n] = memory_copy_string(wnid);
-            index->labels[n] = memory_copy_string(label);
-            if (!index->wnids[n] || !index->labels[n]) return FILTAGS_ERROR_MEMORY;
-        }
-        n++;
+static filtags_status copy_lines(const struct class_lines *lines, struct class_index *index) {
+    for (size_t i = 0; i < lines->n; i++) {
+        const struct class_line *line = &lines->lines[i];
+        index->wnids[i] = memory_copy_string(line->wnid);
+        index->labels[i] = memory_copy_string(line->label ? line->label : line->wnid);
+        if (!index->wnids[i] || !index->labels[i]) return FILTAGS_ERROR_MEMORY;
     }
-    if (n == index->n) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_DATA, "%s: %zu lines expected, one for each output of the network, found %zu", path,
-                     index->n, n);
+    return FILTAGS_OK;
 }
 
 static filtags_status read_class_index(const char *path, struct class_index *index) {
-    enum { LIMIT_BYTES = 64 << 20 };
-    struct buffer text = {0};
-    filtags_status status = file_read(path, LIMIT_BYTES, &text);
+    struct class_lines lines;
+    filtags_status status = class_lines_read(path, &lines);
     if (status) return status;
-    if (memchr(buffer_text(&text), '\0', text.size_bytes) || !utf8_is_valid(buffer_text(&text), text.size_bytes)) {
-        status = error_set(FILTAGS_ERROR_FORMAT, "%s: a class index of UTF-8 text expected, found binary data", path);
-    } else {
-        buffer_append(&text, "", 0); /* an empty file has no data yet */
-        size_t mark = strncmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-        status = parse_lines(path, text.data + mark, index);
-    }
-    buffer_free(&text);
+    if (lines.n == index->n) status = copy_lines(&lines, index);
+    else
+        status = error_set(FILTAGS_ERROR_DATA, "%s: %zu lines expected, one for each output of the network, found %zu",
+                           path, index->n, lines.n);
+    class_lines_free(&lines);
     return status;
 }
 
@@ -272,7 +257,7 @@ static filtags_status read_class_index(const char *path, struct class_index *ind
 static filtags_status name_outputs(const struct network *network, const filtags_dataset *dataset,
                                    struct class_index *index) {
     bool is_imagenet = network->known && index->n == IMAGENET_N_CLASSES;
-    index->is_assumed = !is_imagenet && filtags_dataset_n_classes(dataset) == index->n;
+    index->is_assumed = !is_imagenet && dataset && filtags_dataset_n_classes(dataset) == index->n;
     for (size_t i = 0; i < index->n; i++) {
         const char *label = NULL;
         if (is_imagenet) {

@@ -33,6 +33,10 @@ void network_close(struct network *network);
 FILTAGS_MUST_USE filtags_status network_open_engine(const struct network *network, const filtags_options *options,
                                                     size_t batch, bool wants_output, filtags_engine **engine);
 
+/* The same for runs with feature maps (filtags_worker_run_maps). */
+FILTAGS_MUST_USE filtags_status network_open_map_engine(const struct network *network, const filtags_options *options,
+                                                        size_t batch, bool wants_output, filtags_engine **engine);
+
 /* Put network and options into the record of a run (what is there already is replaced). */
 FILTAGS_MUST_USE filtags_status network_describe(const struct network *network, const filtags_options *options,
                                                  struct run_record *record);
@@ -47,8 +51,8 @@ struct class_index {
 
 /* Name the network's outputs: from path, --class-index, unless that is NULL (line i: "wnid label" of output i; blank
  * lines are skipped), else ImageNet's classes for a known network with as many outputs, else from the class folders
- * where their number is the outputs', else by their index. DATA: the file has another number of lines; FORMAT: it isn't
- * text; IO, MEMORY. */
+ * (dataset may be NULL) where their number is the outputs', else by their index. DATA: the file has another number of
+ * lines; FORMAT: it isn't text; IO, MEMORY. */
 FILTAGS_MUST_USE filtags_status class_index_open(const char *path, const struct network *network,
                                                  const filtags_dataset *dataset, struct class_index *index);
 void class_index_free(struct class_index *index);

@@ -20,6 +20,14 @@ struct runner {
     char *message;
 };
 
+/* Feature maps of a micro-batch. */
+struct map_list {
+    filtags_map *maps;
+    size_t *requests; /* [n] which of the job's each one is */
+    float *values;    /* of all of them */
+    size_t n, maps_capacity, requests_capacity, values_capacity;
+};
+
 struct runner_thread {
     struct runner *runner;
     size_t number;
@@ -30,6 +38,7 @@ struct runner_thread {
     float *outputs;                  /* [batch, n_outputs] */
     int *bad_layers;                 /* [batch] */
     size_t *indices;                 /* [batch] picture in each place of the micro-batch */
+    struct map_list maps;            /* of the micro-batch */
     double decode_sec, network_sec;
 };
 
@@ -85,6 +94,19 @@ static size_t take_numbers(struct runner *runner, size_t *first) {
     return n;
 }
 
+static filtags_status load_picture(struct runner_thread *thread, size_t index, const char *path, float *pixels) {
+    const struct runner_job *job = thread->runner->job;
+    const size_t *shape = job->network->shape;
+    struct image image = {0};
+    if (!job->look) return filtags_image_load(path, shape[0], shape[1], shape[2], job->preprocess, pixels);
+    filtags_status status = image_open(path, &image);
+    if (!status) status = job->look(job->context, thread->number, index, &image);
+    if (!status) status = image_convert(&image, shape[2]);
+    if (!status) status = image_write_tensor(&image, shape[0], shape[1], job->preprocess, pixels);
+    image_free(&image);
+    return status;
+}
+
 /* Decode n pictures from number first on. Returns how many are good; thread->indices says which. */
 static size_t decode(struct runner_thread *thread, size_t first, size_t n) {
     const struct runner_job *job = thread->runner->job;
@@ -92,14 +114,80 @@ static size_t decode(struct runner_thread *thread, size_t first, size_t n) {
     size_t n_good = 0;
     for (size_t i = first; i < first + n; i++) {
         char *path = path_join(job->images_dir, job->files[i]);
-        filtags_status status = path ? filtags_image_load(path, shape[0], shape[1], shape[2], job->preprocess,
-                                                          thread->images + n_good * shape[0] * shape[1] * shape[2])
-                                     : FILTAGS_ERROR_MEMORY;
+        filtags_status status =
+            path ? load_picture(thread, i, path, thread->images + n_good * shape[0] * shape[1] * shape[2])
+                 : FILTAGS_ERROR_MEMORY;
         free(path);
         if (status) drop_picture(thread->runner, i, status);
         else thread->indices[n_good++] = i;
     }
     return n_good;
+}
+
+/* First of the job's map requests that is of picture index or of one behind it. */
+static size_t first_request(const struct runner_job *job, size_t index) {
+    size_t first = 0, end = job->n_maps;
+    while (first < end) {
+        const size_t middle = first + (end - first) / 2;
+        if (job->maps[middle].picture < index) first = middle + 1;
+        else end = middle;
+    }
+    return first;
+}
+
+static size_t map_pixels(const struct runner_job *job, const struct map_request *request) {
+    const filtags_layer *layer = filtags_model_layer(job->network->model, job->network->layers[request->layer]);
+    return layer->shape[0] * layer->shape[1];
+}
+
+/* List the maps that are wanted of a micro-batch, with room for their values. */
+static filtags_status list_maps(struct runner_thread *thread, size_t n_good) {
+    const struct runner_job *job = thread->runner->job;
+    struct map_list *list = &thread->maps;
+    size_t n_values = 0;
+    list->n = 0;
+    for (size_t i = 0; i < n_good; i++) {
+        size_t request = first_request(job, thread->indices[i]);
+        for (; request < job->n_maps && job->maps[request].picture == thread->indices[i]; request++, list->n++) {
+            void *maps = list->maps, *requests = list->requests;
+            if (memory_grow(&maps, &list->maps_capacity, list->n + 1, sizeof *list->maps)) return FILTAGS_ERROR_MEMORY;
+            list->maps = maps;
+            if (memory_grow(&requests, &list->requests_capacity, list->n + 1, sizeof *list->requests))
+                return FILTAGS_ERROR_MEMORY;
+            list->requests = requests;
+            list->requests[list->n] = request;
+            list->maps[list->n] =
+                (filtags_map){.image = i, .tap = job->maps[request].layer, .filter = job->maps[request].filter};
+            n_values += map_pixels(job, &job->maps[request]);
+        }
+    }
+    void *values = list->values;
+    if (n_values && memory_grow(&values, &list->values_capacity, n_values, sizeof *list->values))
+        return FILTAGS_ERROR_MEMORY;
+    list->values = values;
+    float *free_values = list->values;
+    for (size_t i = 0; i < list->n; free_values += map_pixels(job, &job->maps[list->requests[i]]), i++)
+        list->maps[i].values = free_values;
+    return FILTAGS_OK;
+}
+
+static filtags_status run_network(struct runner_thread *thread, size_t n_good) {
+    const struct runner_job *job = thread->runner->job;
+    float *outputs = job->wants_output ? thread->outputs : NULL;
+    filtags_status status = job->n_maps ? list_maps(thread, n_good) : FILTAGS_OK;
+    if (status) return status;
+    return filtags_worker_run_maps(thread->worker, thread->images, n_good, thread->activations, outputs,
+                                   thread->bad_layers, thread->maps.maps, thread->maps.n);
+}
+
+/* Hand over the maps of the picture in a place of the micro-batch. */
+static filtags_status hand_over_maps(const struct runner_thread *thread, size_t place) {
+    const struct runner_job *job = thread->runner->job;
+    filtags_status status = FILTAGS_OK;
+    for (size_t i = 0; i < thread->maps.n && !status; i++)
+        if (thread->maps.maps[i].image == place)
+            status = job->take_map(job->context, thread->maps.requests[i], &thread->maps.maps[i]);
+    return status;
 }
 
 static filtags_status not_finite(const struct runner_job *job, size_t index, int layer) {
@@ -119,9 +207,11 @@ static void hand_over(struct runner_thread *thread, size_t n_good) {
             drop_picture(runner, thread->indices[i], not_finite(job, thread->indices[i], thread->bad_layers[i]));
             continue;
         }
-        filtags_status status =
-            job->take(job->context, thread->number, thread->indices[i], thread->activations + i * n_filters,
-                      job->wants_output ? thread->outputs + i * job->network->n_outputs : NULL);
+        filtags_status status = hand_over_maps(thread, i);
+        if (!status && job->take) {
+            status = job->take(job->context, thread->number, thread->indices[i], thread->activations + i * n_filters,
+                               job->wants_output ? thread->outputs + i * job->network->n_outputs : NULL);
+        }
         if (status) give_up(runner, status);
     }
 }
@@ -158,10 +248,7 @@ static void *thread_main(void *argument) {
         clock_gettime(CLOCK_MONOTONIC, &start);
         size_t n_good = decode(thread, first, n);
         double decode_sec = seconds_since(&start);
-        if (n_good > 0) {
-            status = filtags_worker_run(thread->worker, thread->images, n_good, thread->activations,
-                                        runner->job->wants_output ? thread->outputs : NULL, thread->bad_layers);
-        }
+        if (n_good > 0) status = run_network(thread, n_good);
         thread->decode_sec += decode_sec;
         thread->network_sec += seconds_since(&start) - decode_sec;
         if (status) give_up(runner, status);
@@ -192,6 +279,9 @@ static void free_thread(struct runner_thread *thread) {
     free(thread->outputs);
     free(thread->bad_layers);
     free(thread->indices);
+    free(thread->maps.maps);
+    free(thread->maps.requests);
+    free(thread->maps.values);
 }
 
 filtags_status runner_run(const struct runner_job *job, struct runner_totals *totals) {

@@ -6,8 +6,16 @@
 #ifndef FILTAGS_STEPS_RUNNER_H
 #define FILTAGS_STEPS_RUNNER_H
 
+#include "image/image.h"
 #include "steps/network.h"
 #include "store/output.h"
+
+/* A feature map that is wanted of a picture. */
+struct map_request {
+    size_t picture; /* index into the job's files */
+    size_t layer;   /* index into the network's tapped layers */
+    size_t filter;  /* of that layer */
+};
 
 struct runner_job {
     const char *what; /* for the progress: "activations" */
@@ -26,6 +34,13 @@ struct runner_job {
      * at once; thread in [0, n_threads). A failure ends the run. */
     filtags_status (*take)(void *context, size_t thread, size_t index, const filtags_activation *activations,
                            const float *outputs);
+    /* The next three, and take, may be left out. Look at picture index as it is decoded, before it gets the network's
+     * size and channels. */
+    filtags_status (*look)(void *context, size_t thread, size_t index, const struct image *image);
+    const struct map_request *maps; /* [n_maps] ascending by picture, then by layer; the engine has wants_maps */
+    size_t n_maps;
+    /* Take the map of maps[request], before the picture's other results. */
+    filtags_status (*take_map)(void *context, size_t request, const filtags_map *map);
     void *context;
     bool *is_bad; /* [n_files]: set for a picture that could not be used */
 };

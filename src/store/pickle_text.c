@@ -110,15 +110,6 @@ bool pickle_text_parse_literal(const char *text, size_t n_bytes, struct buffer *
     return true;
 }
 
-static void append_utf8(struct buffer *to, uint32_t code) {
-    unsigned char bytes[4];
-    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    static const unsigned char heads[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n; i-- > 1; code >>= 6) bytes[i] = (unsigned char)(0x80 | (code & 0x3f));
-    bytes[0] = (unsigned char)(heads[n] | code);
-    buffer_append(to, bytes, n);
-}
-
 bool pickle_text_parse_unicode(const char *text, size_t n_bytes, struct buffer *utf8) {
     for (size_t i = 0; i < n_bytes;) {
         uint32_t code = (unsigned char)text[i++];
@@ -127,7 +118,7 @@ bool pickle_text_parse_unicode(const char *text, size_t n_bytes, struct buffer *
             if (!parse_hex(text + i + 1, n_bytes - i - 1, n, &code) || code > 0x10ffff) return false;
             i += 1 + n;
         }
-        append_utf8(utf8, code);
+        text_append_code(utf8, code);
     }
     return true;
 }

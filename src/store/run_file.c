@@ -33,7 +33,7 @@ char *vars_path_prefix(const char *vars_path, size_t *class_number) {
 
 /* "2026-01-01-0000b-QFA-VGG16" -> "VGG16": what follows the kind, the first part without digits after the date */
 static char *network_of_prefix(const char *prefix) {
-    static const char *const kinds[] = {"-QFA-", "-CA-", "-TF-", "-LF-", "-E-", "-HR-", "-PH-"};
+    static const char *const kinds[] = {"-QFA-", "-CA-", "-TF-", "-LF-", "-TFD-", "-E-", "-SI-", "-HR-", "-PH-"};
     const char *base = path_base(prefix);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         const char *at = strstr(base, kinds[i]);

@@ -1,0 +1,161 @@
+#include "report/explain_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+enum { N_LABELS_SHOWN = 3, N_FILTERS_SHOWN = 8, N_TAGS_SHOWN = 4, LABEL_CHARACTERS = 32, LAYER_CHARACTERS = 28 };
+
+/* Append text without control characters, shortened to n_most characters; returns how many it has then. */
+static size_t append_short(struct buffer *to, const char *text, size_t n_most) {
+    char line[1024];
+    size_t n = 0, length = strlen(text);
+    for (size_t i = 0; i < length; n++) {
+        size_t n_bytes = utf8_sequence_length(text + i, length - i);
+        if (!n_bytes) n_bytes = 1;
+        if (n + 1 == n_most && i + n_bytes < length) {
+            buffer_append_text(to, "…");
+            return n_most;
+        }
+        snprintf(line, sizeof line, "%.*s", (int)n_bytes, text + i);
+        char printable[sizeof line];
+        text_make_printable(printable, sizeof printable, line);
+        buffer_append_text(to, printable);
+        i += n_bytes;
+    }
+    return n;
+}
+
+static void append_padded(struct buffer *to, const char *text, size_t width) {
+    const size_t n = append_short(to, text, width);
+    buffer_printf(to, "%*s", (int)(width - n), "");
+}
+
+static size_t count_characters(const char *text) {
+    size_t n = 0;
+    for (size_t i = 0, length = strlen(text); i < length; n++) {
+        const size_t n_bytes = utf8_sequence_length(text + i, length - i);
+        i += n_bytes ? n_bytes : 1;
+    }
+    return n;
+}
+
+static void append_label(struct buffer *to, const struct explained *explained, uint32_t label) {
+    append_short(to, explained->names->labels[label], LABEL_CHARACTERS);
+}
+
+static const char *layer_name(const struct explained *explained, size_t layer) {
+    return filtags_model_layer(explained->network->model, explained->network->layers[layer])->name;
+}
+
+static void append_network(struct buffer *to, const struct explained *explained,
+                           const struct explained_picture *picture) {
+    buffer_append_text(to, "  network       ");
+    for (size_t i = 0; i < picture->n_top; i++) {
+        buffer_append_text(to, i ? ", " : "");
+        append_short(to, explained->names->outputs[picture->top[i]], LABEL_CHARACTERS);
+        buffer_printf(to, " %.1f %%", 100 * (double)picture->probability[i]);
+    }
+    buffer_append_text(to, "\n");
+}
+
+/* "as the network", or where the network's label is in the ranking. */
+static void append_verdict(struct buffer *to, const struct explained *explained,
+                           const struct explained_picture *picture, const struct explanation *explanation, int last) {
+    const uint32_t own = explained->names->label_of_output[picture->top[0]];
+    const size_t place = own == UINT32_MAX ? 0 : explanation_place(explanation, last, own);
+    if (place == 1) {
+        buffer_append_text(to, "agrees with the network\n");
+        return;
+    }
+    buffer_append_text(to, "disagrees: the network's ");
+    append_short(to, explained->names->outputs[picture->top[0]], LABEL_CHARACTERS);
+    if (place) buffer_printf(to, " is in place %zu\n", place);
+    else buffer_append_text(to, " is not among them\n");
+}
+
+static void append_ranking(struct buffer *to, const struct explained *explained,
+                           const struct explained_picture *picture, size_t s, int last) {
+    const struct explanation *explanation = &picture->explanations[s];
+    const struct selector *selector = &explained->tags->selectors[s];
+    char title[40];
+    snprintf(title, sizeof title, "tags, %s = %g", selector->rule == FILTAGS_RULE_K ? "k" : "q", selector->value);
+    buffer_printf(to, "  %-13s ", last ? "  last layer" : title);
+    if (!explanation->n_ranked[last]) {
+        buffer_printf(to, "the %zu active filters have no tags\n", explanation->n_active[last]);
+        return;
+    }
+    for (size_t i = 0; i < explanation->n_ranked[last] && i < N_LABELS_SHOWN; i++) {
+        buffer_append_text(to, i ? ", " : "");
+        append_label(to, explained, explanation->rankings[last][i].label);
+        buffer_printf(to, " %lu", (unsigned long)explanation->rankings[last][i].count);
+    }
+    buffer_printf(to, " of %llu tags; ", (unsigned long long)explanation->n_tags[last]);
+    append_verdict(to, explained, picture, explanation, last);
+}
+
+static void append_carrier(struct buffer *to, const struct explained *explained, const struct tag_table *tags,
+                           const struct carrier *carrier, uint32_t label, size_t layer_width) {
+    size_t n = 1;
+    buffer_append_text(to, "    ");
+    append_padded(to, layer_name(explained, carrier->layer), layer_width);
+    buffer_printf(to, "  %6zu  %10.4f  ", carrier->filter - explained->tags->table.first[carrier->layer],
+                  carrier->activation / (double)FILTAGS_ACTIVATION_ONE);
+    append_label(to, explained, label);
+    for (uint64_t t = tags->offset[carrier->filter]; t < tags->offset[carrier->filter + 1]; t++) {
+        if (tags->labels[t] == label) continue;
+        if (n++ >= N_TAGS_SHOWN) break;
+        buffer_append_text(to, ", ");
+        append_label(to, explained, tags->labels[t]);
+    }
+    if (carrier->n_tags > N_TAGS_SHOWN) buffer_printf(to, " and %zu more", carrier->n_tags - N_TAGS_SHOWN);
+    buffer_append_text(to, "\n");
+}
+
+static size_t widest_layer(const struct explained *explained) {
+    size_t widest = strlen("layer");
+    for (size_t i = 0; i < explained->network->table.n_layers; i++) {
+        const size_t n = count_characters(layer_name(explained, i));
+        if (n > widest) widest = n;
+    }
+    return widest < LAYER_CHARACTERS ? widest : LAYER_CHARACTERS;
+}
+
+/* The filters that carry the top label of all layers. */
+static void append_carriers(struct buffer *to, const struct explained *explained,
+                            const struct explained_picture *picture, size_t s) {
+    const struct explanation *explanation = &picture->explanations[s];
+    const struct selector *selector = &explained->tags->selectors[s];
+    size_t n_shown = 0, width = widest_layer(explained);
+    if (!explanation->n_choices) return;
+    const struct label_choice *top = &explanation->choices[0];
+    buffer_append_text(to, "\n  ");
+    append_label(to, explained, top->label);
+    buffer_printf(to, ", %s = %g: %zu of %zu active filters have that tag; the fewest tags first\n",
+                  selector->rule == FILTAGS_RULE_K ? "k" : "q", selector->value, top->n_carriers[0],
+                  explanation->n_active[0]);
+    buffer_append_text(to, "    ");
+    append_padded(to, "layer", width);
+    buffer_append_text(to, "  filter  activation  tags\n");
+    for (size_t i = 0; i < explanation->n_carriers && n_shown < N_FILTERS_SHOWN; i++) {
+        if (!(explanation->carriers[i].choices & 1)) continue;
+        append_carrier(to, explained, &explained->tags->tags[s], &explanation->carriers[i], top->label, width);
+        n_shown++;
+    }
+    if (top->n_carriers[0] > n_shown) buffer_printf(to, "    and %zu more\n", top->n_carriers[0] - n_shown);
+}
+
+void explain_text_append(struct buffer *to, const struct explained *explained) {
+    for (size_t i = 0; i < explained->n_pictures; i++) {
+        const struct explained_picture *picture = &explained->pictures[i];
+        buffer_append_text(to, "\n");
+        append_short(to, picture->file, SIZE_MAX);
+        buffer_append_text(to, "\n");
+        append_network(to, explained, picture);
+        for (size_t s = 0; s < 2 * explained->tags->n_selectors; s++)
+            append_ranking(to, explained, picture, s / 2, s % 2);
+        for (size_t s = 0; s < explained->tags->n_selectors; s++) append_carriers(to, explained, picture, s);
+    }
+}
