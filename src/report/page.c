@@ -87,12 +87,18 @@ static void write_script(FILE *stream, enum web_file file) {
 }
 
 void page_end(struct page *page) {
-    static const enum web_file parts[] = {WEB_VISUALIZE_DATA_JS,   WEB_VISUALIZE_MAP_JS,    WEB_VISUALIZE_PICTURES_JS,
-                                          WEB_VISUALIZE_PANELS_JS, WEB_VISUALIZE_FILTER_JS, WEB_VISUALIZE_SEARCH_JS};
+    static const struct {
+        enum page_kind kind;
+        enum web_file file;
+    } parts[] = {{PAGE_VISUALIZE, WEB_VISUALIZE_DATA_JS},     {PAGE_VISUALIZE, WEB_VISUALIZE_MAP_JS},
+                 {PAGE_VISUALIZE, WEB_VISUALIZE_PICTURES_JS}, {PAGE_VISUALIZE, WEB_VISUALIZE_PANELS_JS},
+                 {PAGE_VISUALIZE, WEB_VISUALIZE_FILTER_JS},   {PAGE_VISUALIZE, WEB_VISUALIZE_SEARCH_JS},
+                 {PAGE_HITRATES, WEB_HITRATES_DATA_JS},       {PAGE_HITRATES, WEB_HITRATES_CHARTS_JS}};
     write_script(page->stream, WEB_PLOTLY_JS);
     write_script(page->stream, WEB_BASE_JS);
-    for (size_t i = 0; page->kind == PAGE_VISUALIZE && i < sizeof parts / sizeof *parts; i++)
-        write_script(page->stream, parts[i]);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].kind == page->kind) write_script(page->stream, parts[i].file);
+    }
     write_script(page->stream, html_of(page->kind) + 2);
     fputs("</body>\n</html>\n", page->stream);
 }

@@ -29,6 +29,8 @@ EMBED(web_data_visualize_search_js, FILTAGS_WEB_DIR "/visualize_search.js");
 EMBED(web_data_hitrates_html, FILTAGS_WEB_DIR "/hitrates.html");
 EMBED(web_data_hitrates_css, FILTAGS_WEB_DIR "/hitrates.css");
 EMBED(web_data_hitrates_js, FILTAGS_WEB_DIR "/hitrates.js");
+EMBED(web_data_hitrates_data_js, FILTAGS_WEB_DIR "/hitrates_data.js");
+EMBED(web_data_hitrates_charts_js, FILTAGS_WEB_DIR "/hitrates_charts.js");
 EMBED(web_data_explain_html, FILTAGS_WEB_DIR "/explain.html");
 EMBED(web_data_explain_css, FILTAGS_WEB_DIR "/explain.css");
 EMBED(web_data_explain_js, FILTAGS_WEB_DIR "/explain.js");
@@ -53,6 +55,8 @@ const unsigned char *web_data(enum web_file file, size_t *n_bytes) {
                  [WEB_HITRATES_HTML] = ROW(web_data_hitrates_html),
                  [WEB_HITRATES_CSS] = ROW(web_data_hitrates_css),
                  [WEB_HITRATES_JS] = ROW(web_data_hitrates_js),
+                 [WEB_HITRATES_DATA_JS] = ROW(web_data_hitrates_data_js),
+                 [WEB_HITRATES_CHARTS_JS] = ROW(web_data_hitrates_charts_js),
                  [WEB_EXPLAIN_HTML] = ROW(web_data_explain_html),
                  [WEB_EXPLAIN_CSS] = ROW(web_data_explain_css),
                  [WEB_EXPLAIN_JS] = ROW(web_data_explain_js),

@@ -111,7 +111,7 @@ def check_page(page, variables):
 
 def check_figure(svg, variables, shown=None):
     """Every rate of the lines that are shown, in both directions; none that isn't there."""
-    panels = [ending for ending in ("", "_ll") if f"totalhit_k{ending}" in variables or f"totalhit_q{ending}" in variables]
+    panels = [ending for ending in ("", "_ll") if {f"totalhit_k{ending}", f"totalhit_q{ending}"} & set(variables)]
     expected = {}
     for panel, ending in enumerate(panels, 1):
         for rule in "kq":
@@ -235,7 +235,8 @@ def test_pictures(plots, tmp_path):
     ids = [group.get("id") for group in svg.iter(f"{SVG}g")]
     assert len(ids) == len(set(ids))
     titles = [mark.find(f"{SVG}title").text for mark in svg.iter() if mark.get("data-x")]
-    assert titles and all(re.fullmatch(r"[kqm] = [\d.]+, [kqm] = [\d.]+: hit rate [01]\.\d{4}", text) for text in titles)
+    form = re.compile(r"[kqm] = [\d.]+, [kqm] = [\d.]+: hit rate [01]\.\d{4}")
+    assert titles and all(form.fullmatch(text) for text in titles)
     assert not [element for element in svg.iter() if element.tag not in
                 {SVG + name for name in ("svg", "title", "g", "path", "circle", "text")}]
     # marks and texts stay on the sheet
@@ -258,7 +259,7 @@ def test_published_file(tmp_path):
     result, svg, page = plot(path, tmp_path)
     about = check_page(page, variables)
     assert (about["network"], about["labels"]) == ("VGG16", [])
-    assert [(table["rule"], table["layers"], table["rows"]) for table in about["tables"]] == [("k", "all", 1), ("q", "all", 1)]
+    assert [list(table.values()) for table in about["tables"]] == [["k", "all", 1], ["q", "all", 1]]
     check_figure(svg, variables)
     warning = (f"{path} has no hit_k, totalhit_k_ll, hit_q, totalhit_q_ll: left out of the plots")
     assert warning in result.stderr and steps.warnings(tmp_path, "HP")[0].endswith(warning)
@@ -322,7 +323,8 @@ def shell_count(text):
     web = steps.TESTS.parent / "web"
     plotly = web / "node_modules" / "plotly.js-cartesian-dist-min" / "plotly-cartesian.min.js"
     files = [web / f"{name}.{kind}" for name, kind in (("base", "css"), ("base", "js"), ("hitrates", "html"),
-                                                         ("hitrates", "css"), ("hitrates", "js"))]
+                                                         ("hitrates", "css"), ("hitrates", "js"),
+                                                         ("hitrates_data", "js"), ("hitrates_charts", "js"))]
     return sum(path.read_text().count(text) for path in [*files, plotly])
 
 

@@ -83,7 +83,7 @@ static void test_what_is_no_amount(void **state) {
     for (size_t i = 0; i < 4; i++) assert_int_equal(scale_is_in_slot(&scale, i), i != 2);
     assert_true(scale_position(&scale, 0) < scale_position(&scale, 1));
     assert_true(scale_position(&scale, 1) < scale_position(&scale, 3));
-    assert_true(scale_position(&scale, 3) < scale_position(&scale, 2)); /* all of the slot before the amounts */
+    assert_true(scale_position(&scale, 3) < scale_position(&scale, 2)); /* the slot is before the amounts */
     scale_make(values, N(values), true, false, 0, 400, &scale);
     assert_int_equal(scale.n_high, 0);
     scale_make(values, N(values), false, true, 0, 400, &scale);
@@ -115,8 +115,8 @@ static void test_scales_of_few(void **state) {
 
 static void test_nice_ticks(void **state) {
     (void)state;
-    static const double tens[] = {0, 20, 40, 60, 80, 100}, tenths[] = {0, 0.2, 0.4, 0.6, 0.8, 1}, negative[] = {-5, 0, 5},
-                        inside[] = {5, 10, 15};
+    static const double tens[] = {0, 20, 40, 60, 80, 100}, tenths[] = {0, 0.2, 0.4, 0.6, 0.8, 1},
+                        negative[] = {-5, 0, 5}, inside[] = {5, 10, 15};
     double ticks[12];
     assert_numbers(ticks, nice_ticks(0, 100, 6, ticks), tens, N(tens));
     assert_numbers(ticks, nice_ticks(0, 1, 6, ticks), tenths, N(tenths));

@@ -77,7 +77,8 @@ def chart(p):
     """{(panel's title, line's name): {x's name in the hover text: rate}} of what Plotly was given."""
     traces = p.evaluate("""() => document.getElementById('chart').data.map((t) =>
         [t.xaxis, t.name, t.customdata, Array.from(t.y, (y) => y ?? null)])""")
-    return {(axis, name): {text.split("<br>")[0]: y for text, y in zip(texts, ys) if text} for axis, name, texts, ys in traces}
+    return {(axis, name): {text.split("<br>")[0]: y for text, y in zip(texts, ys) if text}
+            for axis, name, texts, ys in traces}
 
 
 def value_text(rule, value):
@@ -117,7 +118,8 @@ def test_table_of_selection(page, path, rule):
     with page(path, hash=f"rule={rule}&class=1") as p:
         ready(p)
         assert p.table("#table") == [
-            [value_text(rule, value), str(m), shown(rate_of(rule, "all", 1, value, m)), shown(rate_of(rule, "last", 1, value, m))]
+            [value_text(rule, value), str(m),
+             *(shown(rate_of(rule, layers, 1, value, m)) for layers in ("all", "last"))]
             for value in RATES[rule] for m in M]
         for heading, key in (("All layers", "all"), ("Last layer", "last")):
             p.get_by_role("button", name=heading, exact=True).click()
@@ -135,7 +137,8 @@ def test_table_of_classes(page, path):
     with page(path, hash="table=classes&at=10&m=3") as p:
         ready(p)
         assert [row[1:] for row in p.table("#table")] == [
-            [shown(rate_of("k", layers, row, 10, 3)) for layers in ("all", "last")] for row in range(1, len(LABELS) + 1)]
+            [shown(rate_of("k", layers, row, 10, 3)) for layers in ("all", "last")]
+            for row in range(1, len(LABELS) + 1)]
         assert [line_of(row[0]) for row in p.table("#table")] == [line_of(label) for label in LABELS]
         p.locator("#table tbody button").nth(1).click()
         assert p.hash["class"] == "2" and p.locator("#table tr.chosen td").first.inner_text() == "dog"
@@ -173,7 +176,8 @@ def test_overview(page, path):
 def test_best(page, path):
     with page(path) as p:
         ready(p)
-        tiles = p.eval_on_selector_all(".tile", "(all) => all.map((one) => [...one.children].map((c) => c.textContent))")
+        tiles = p.eval_on_selector_all(
+            ".tile", "(all) => all.map((one) => [...one.children].map((part) => part.textContent))")
         for m, (what, rate, where) in zip(M, tiles, strict=True):
             found = {(rule, value, layers): rate_of(rule, layers, 0, value, m) for rule in "kq" for value in RATES[rule]
                      for layers in ("all", "last")}
@@ -201,8 +205,8 @@ def test_every_control(page, path):
     with page(path) as p:
         ready(p)
         assert (pressed(p, "rule"), pressed(p, "against"), pressed(p, "layers")) == (["k"], ["m"], ["both"])
-        for group, value in (("rule", "q"), ("against", "value"), ("layers", "all"), ("layers", "last"), ("layers", "both"),
-                             ("against", "m"), ("rule", "k")):
+        for group, value in (("rule", "q"), ("against", "value"), ("layers", "all"), ("layers", "last"),
+                             ("layers", "both"), ("against", "m"), ("rule", "k")):
             p.locator(f"#{group} [data-value={value}]").click()
             assert pressed(p, group) == [value] and p.hash[group] == value
             state = p.hash
@@ -251,7 +255,8 @@ def test_class_is_searched(page, path):
         p.keyboard.type("DO")
         assert p.locator("#classes li").first.inner_text().startswith("dog")
         p.keyboard.press("Enter")
-        assert p.hash["class"] == "2" and p.locator("#classes").is_hidden() and p.locator("#class").input_value() == "dog"
+        assert p.hash["class"] == "2" and p.locator("#class").input_value() == "dog"
+        assert p.locator("#classes").is_hidden()
         p.locator("#class").click()
         for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "Enter"):
             p.keyboard.press(key)
@@ -288,8 +293,8 @@ def test_keyboard(page, path):
         ready(p)
         for key, name, value in (("n", "class", "1"), ("n", "class", "2"), ("p", "class", "1"), ("t", "class", None),
                                  ("p", "class", str(len(LABELS))), ("n", "class", None), ("r", "rule", "q"),
-                                 ("r", "rule", "k"), ("x", "against", "value"), ("x", "against", "m"), ("l", "layers", "all"),
-                                 ("l", "layers", "last"), ("l", "layers", "both")):
+                                 ("r", "rule", "k"), ("x", "against", "value"), ("x", "against", "m"),
+                                 ("l", "layers", "all"), ("l", "layers", "last"), ("l", "layers", "both")):
             p.keyboard.press(key)
             assert p.hash.get(name) == value, key
         p.locator("#next").click()
@@ -309,8 +314,8 @@ def test_link(page, path):
         assert p.locator("#sort").input_value() == "high"
 
 
-@pytest.mark.parametrize("link", ["class=99999", "class=-1", "class=x", "rule=z&against=z&layers=z", "lines=x,7,,", "at=x&m=77",
-                                  "sort=<b>&table=z", "class=__proto__"])
+@pytest.mark.parametrize("link", ["class=99999", "class=-1", "class=x", "rule=z&against=z&layers=z", "lines=x,7,,",
+                                  "at=x&m=77", "sort=<b>&table=z", "class=__proto__"])
 def test_broken_links(page, path, link):
     with page(path, hash=link) as p:
         ready(p)
