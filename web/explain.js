@@ -24,7 +24,10 @@
   const maps = data.pictures.map(() => null);   // [{h, w, values, low, high}], by filter
 
   async function loadImage(i) {
-    if (!images[i]) images[i] = await createImageBitmap(new Blob([await filtags.bytes(`image-${i}`)], { type: 'image/jpeg' }));
+    if (!images[i]) {
+      const jpeg = new Blob([await filtags.bytes(`image-${i}`)], { type: 'image/jpeg' });
+      images[i] = await createImageBitmap(jpeg);
+    }
     return images[i];
   }
 
@@ -34,7 +37,8 @@
     let first = 0;
     maps[i] = data.pictures[i].filters.map(([, , , h, w]) => {
       const values = bytes.subarray(first, first += h * w);
-      return { h, w, values, low: values.reduce((a, b) => Math.min(a, b), 255), high: values.reduce((a, b) => Math.max(a, b), 0) };
+      const low = values.reduce((a, b) => Math.min(a, b), 255), high = values.reduce((a, b) => Math.max(a, b), 0);
+      return { h, w, values, low, high };
     });
   }
 
@@ -67,7 +71,7 @@
     return canvas;
   }
 
-  /* Draw the picture, and a map over it unless that is undefined, into the middle of a canvas of that many CSS pixels. */
+  /* Draw the picture, and a map over it unless that is undefined, into the middle of a canvas of so many CSS pixels. */
   function paint(canvas, image, map, width, height) {
     const density = Math.min(devicePixelRatio || 1, 2);
     canvas.width = Math.round(width * density);
@@ -143,11 +147,11 @@
         chosenLabels().includes(label) ? () => choose({ label }) : null)));
     if (!ranking.length) at('tag-bars').append(el('p', { class: 'note' }, 'The active filters have no tags.'));
     at('verdict').replaceChildren(verdict(chosen.picture, chosen.value, chosen.scope));
-    const active = plural(value().n_active[chosen.scope], 'active filter');
-    let text = `${active} ${value().n_active[chosen.scope] === 1 ? 'has' : 'have'} ${plural(total, 'tag')}. `;
+    const nActive = value().n_active[chosen.scope], nLabels = value().n_ranked[chosen.scope];
+    let text = `${plural(nActive, 'active filter')} ${nActive === 1 ? 'has' : 'have'} ${plural(total, 'tag')}. `;
     if (place === 1) text += `Both say ${top[0][1]}.`;
-    else if (place) text += `The network’s ${top[0][1]} is in place ${place} of the ${plural(value().n_ranked[chosen.scope], 'label')} of the tags.`;
-    else text += `The network’s ${top[0][1]} is not among the tags.`;
+    else if (!place) text += `The network’s ${top[0][1]} is not among the tags.`;
+    else text += `The network’s ${top[0][1]} is in place ${place} of the ${plural(nLabels, 'label')} of the tags.`;
     at('verdict-text').textContent = text;
   }
 
@@ -173,27 +177,35 @@
     if (!tags.includes(label)) order.unshift(label); // behind those that the page has
     const shown = order.slice(0, most).map((tag) =>
       el('span', { class: `tag${tag === label ? ' match' : ''}`, title: keyOf(tag) }, textOf(tag)));
-    if (nTags > shown.length) shown.push(el('span', { class: 'muted small' }, ` +${(nTags - shown.length).toLocaleString('en')}`));
+    const nMore = nTags - shown.length;
+    if (nMore > 0) shown.push(el('span', { class: 'muted small' }, ` +${nMore.toLocaleString('en')}`));
     return shown;
   }
 
   function card(carrier) {
     const [filter] = carrier, [layer, number, activation] = picture().filters[filter];
-    return el('button', { type: 'button', class: 'filter', 'aria-pressed': String(filter === chosen.filter), dataset: { filter },
-      'aria-label': `${filterName(filter)}, activation ${activation.toFixed(4)}`, onclick: () => choose({ filter }) },
-    el('canvas', { dataset: { filter }, 'aria-hidden': 'true' }),
-    el('span', { class: 'head' }, el('span', { class: 'name', title: layerName(layer) }, layerName(layer)), el('span', {}, `#${number}`)),
-    el('span', { class: 'head' }, el('span', { class: 'muted small' }, 'activation'), el('span', {}, activation.toFixed(4))),
-    el('span', {}, ...tagList(carrier, N_CARD_TAGS)));
+    const head = (left, right) => el('span', { class: 'head' }, left, el('span', {}, right));
+    const attributes = { type: 'button', class: 'filter', 'aria-pressed': String(filter === chosen.filter),
+      'aria-label': `${filterName(filter)}, activation ${activation.toFixed(4)}`, dataset: { filter } };
+    return el('button', { ...attributes, onclick: () => choose({ filter }) },
+      el('canvas', { dataset: { filter }, 'aria-hidden': 'true' }),
+      head(el('span', { class: 'name', title: layerName(layer) }, layerName(layer)), `#${number}`),
+      head(el('span', { class: 'muted small' }, 'activation'), activation.toFixed(4)),
+      el('span', {}, ...tagList(carrier, N_CARD_TAGS)));
   }
 
+  /* Labels that can be chosen: those that active filters of the scope's layers have. */
+  const choices = () => value().choices.filter((choice) => choice[1 + chosen.scope] > 0);
+
   function drawChoices() {
-    const label = currentLabel(), own = picture().top[0][3], top = topLabel();
-    at('choices').replaceChildren(...value().choices.filter((choice) => choice[1 + chosen.scope] > 0).map(([one, ...counts]) => {
-      const roles = [one === top && 'the tags’ first label', one === own && 'the network’s'].filter(Boolean).join(', ');
-      return el('button', { type: 'button', 'aria-pressed': String(one === label), title: `${keyOf(one)}${roles ? `: ${roles}` : ''}`,
-        onclick: () => choose({ label: one }) },
-      `${one === own ? '◆ ' : ''}${filtags.shorten(textOf(one), 40)} `, el('span', { class: 'count' }, counts[chosen.scope].toLocaleString('en')));
+    const current = currentLabel(), own = picture().top[0][3], top = topLabel();
+    at('choices').replaceChildren(...choices().map(([label, ...counts]) => {
+      const roles = [label === top && 'the tags’ first label', label === own && 'the network’s'].filter(Boolean);
+      const attributes = { type: 'button', 'aria-pressed': String(label === current),
+        title: [keyOf(label), roles.join(', ')].filter(Boolean).join(': ') };
+      return el('button', { ...attributes, onclick: () => choose({ label }) },
+        `${label === own ? '◆ ' : ''}${filtags.shorten(textOf(label), 40)} `,
+        el('span', { class: 'count' }, counts[chosen.scope].toLocaleString('en')));
     }));
   }
 
@@ -204,11 +216,14 @@
     let note = 'The active filters have no tags.';
     if (label !== null && !n) note = `No active filter of ${SCOPES[chosen.scope]} has the tag ${textOf(label)}.`;
     else if (label !== null) {
-      note = `${plural(n, 'active filter')} of ${SCOPES[chosen.scope]} ${n === 1 ? 'has' : 'have'} the tag ${textOf(label)}. `
-        + 'Filters with the fewest tags come first, since they are the most specific; among equals, the most active.';
-      if (carriers.length < n) note += ` Shown are ${carriers.length}; ${n - carriers.length} are left out, to keep the page small.`;
+      note = `${plural(n, 'active filter')} of ${SCOPES[chosen.scope]} ${n === 1 ? 'has' : 'have'} the tag `
+        + `${textOf(label)}. Filters with the fewest tags come first, since they are the most specific; among equals, `
+        + 'the most active.';
+      const nLeft = n - carriers.length;
+      if (nLeft > 0) note += ` Shown are ${carriers.length}; ${nLeft} are left out, to keep the page small.`;
     }
-    at('filters-title').textContent = label === null ? 'Filters' : `Filters that say ${filtags.shorten(textOf(label), 60)}`;
+    const name = label === null ? '' : ` that say ${filtags.shorten(textOf(label), 60)}`;
+    at('filters-title').textContent = `Filters${name}`;
     at('filters-note').textContent = note;
     at('cards').replaceChildren(...carriers.map(card));
     drawCards();
@@ -216,7 +231,8 @@
 
   function drawChosen() {
     const carrier = value().carriers.find(([filter]) => filter === chosen.filter);
-    const title = el('h2', { id: 'chosen-title' }, chosen.filter === null ? 'No filter chosen' : filterName(chosen.filter));
+    const name = chosen.filter === null ? 'No filter chosen' : filterName(chosen.filter);
+    const title = el('h2', { id: 'chosen-title' }, name);
     if (!carrier) {
       at('chosen').replaceChildren(el('header', {}, title),
         el('p', { class: 'note' }, 'Choose a filter below to see where in the picture it responds.'));
@@ -226,10 +242,12 @@
     const map = mapOf(chosen.filter);
     const range = map ? `${(map.low / 255).toFixed(2)} to ${(map.high / 255).toFixed(2)} of the layer’s range` : '';
     const row = (name, ...content) => [el('dt', {}, name), el('dd', {}, ...content)];
+    const nFilters = data.layers[layer][1].toLocaleString('en');
+    const leave = el('button', { type: 'button', onclick: () => choose({ filter: null }) }, 'Picture alone');
     at('chosen').replaceChildren(
-      el('header', {}, title, el('div', { class: 'space' }), el('button', { type: 'button', onclick: () => choose({ filter: null }) }, 'Picture alone')),
+      el('header', {}, title, el('div', { class: 'space' }), leave),
       el('dl', { class: 'chosen' },
-        ...row('Layer', `${layerName(layer)}, ${layer + 1} of ${data.layers.length}; filter ${number} of ${data.layers[layer][1].toLocaleString('en')}`),
+        ...row('Layer', `${layerName(layer)}, ${layer + 1} of ${data.layers.length}; filter ${number} of ${nFilters}`),
         ...row('Activation', `${activation.toFixed(4)} (mean over the picture)`),
         ...row('Feature map', `${h} × ${w}, ${range}`),
         ...row(plural(carrier[1], 'tag'), ...tagList(carrier, 24))));
@@ -250,8 +268,8 @@
     if (data.pictures.length < 2) return;
     data.pictures.forEach(({ file }, i) => {
       const canvas = el('canvas', { 'aria-hidden': 'true' }), mark = el('span');
-      const button = el('button', { type: 'button', title: file, onclick: () => choose({ picture: i, filter: undefined, label: null }) },
-        canvas, el('span', { class: 'name' }, file.split('/').pop() || file), mark);
+      const button = el('button', { type: 'button', title: file, onclick: () => chooseAnew({ picture: i }) }, canvas,
+        el('span', { class: 'name' }, file.split('/').pop() || file), mark);
       strip.push({ button, mark });
       at('strip').append(button);
       const fill = () => loadImage(i).then((image) => paint(canvas, image, undefined, 100, 67));
@@ -273,8 +291,12 @@
     save();
     await Promise.all([loadImage(chosen.picture), loadMaps(chosen.picture)]);
     draw();
-    if ('picture' in changes && strip.length) strip[chosen.picture].button.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    const place = { block: 'nearest', inline: 'nearest' };
+    if ('picture' in changes && strip.length) strip[chosen.picture].button.scrollIntoView(place);
   }
+
+  /* The same, back to the tags' top label and its first filter. */
+  const chooseAnew = (changes) => choose({ label: null, filter: undefined, ...changes });
 
   function draw() {
     at('file').textContent = picture().file;
@@ -304,33 +326,35 @@
   function restore() {
     const index = (list, found) => Math.max(0, list.findIndex(found));
     const number = Number(state.get('picture'));
-    const changes = { picture: Number.isInteger(number) && data.pictures[number] ? number : 0,
-      value: index(data.values, (one) => one.join('') === state.get('value')), scope: state.get('layers') === 'last' ? 1 : 0,
-      scale: state.get('scale') === 'layer' ? 'layer' : 'own' };
+    const changes = {
+      picture: Number.isInteger(number) && data.pictures[number] ? number : 0,
+      value: index(data.values, (one) => one.join('') === state.get('value')),
+      scope: state.get('layers') === 'last' ? 1 : 0, scale: state.get('scale') === 'layer' ? 'layer' : 'own',
+    };
     const key = state.get('label'), filter = state.get('filter');
-    const choices = data.pictures[changes.picture].values[changes.value].choices.map(([label]) => label);
-    const label = choices.find((one) => keyOf(one) === key);
+    const labels = data.pictures[changes.picture].values[changes.value].choices.map(([one]) => one);
+    const label = labels.find((one) => keyOf(one) === key);
     const place = data.pictures[changes.picture].filters.findIndex((one) => one.slice(0, 2).join(':') === filter);
     choose({ ...changes, label: key === null || label === undefined ? null : label,
       filter: filter === 'none' ? null : place >= 0 ? place : undefined });
   }
 
-  const step = (list, current, by) => list[(list.indexOf(current) + by + list.length) % list.length];
-  const stepPicture = (by) => choose({ picture: (chosen.picture + by + data.pictures.length) % data.pictures.length, filter: undefined, label: null });
+  const turn = (n, place, by) => (place + by + n) % n;
+  const stepPicture = (by) => chooseAnew({ picture: turn(data.pictures.length, chosen.picture, by) });
   function stepFilter(by, event) {
     if (event.target === at('opacity')) return false; // the slider's own keys
     const filters = shownCarriers().map(([filter]) => filter);
     if (!filters.length) return true;
-    const next = filters.includes(chosen.filter) ? step(filters, chosen.filter, by) : filters[by > 0 ? 0 : filters.length - 1];
-    choose({ filter: next }).then(() => {
+    const place = filters.includes(chosen.filter) ? filters.indexOf(chosen.filter) : by > 0 ? -1 : 0;
+    choose({ filter: filters[turn(filters.length, place, by)] }).then(() => {
       const element = at('cards').querySelector('[aria-pressed="true"]');
       if (element) element.scrollIntoView({ block: 'nearest' });
     });
     return true;
   }
   function stepLabel(by) {
-    const labels = value().choices.filter((choice) => choice[1 + chosen.scope] > 0).map(([label]) => label);
-    if (labels.length) choose({ label: labels.includes(currentLabel()) ? step(labels, currentLabel(), by) : labels[0], filter: undefined });
+    const labels = choices().map(([label]) => label);
+    if (labels.length) chooseAnew({ label: labels[turn(labels.length, labels.indexOf(currentLabel()), by)] });
   }
 
   /* What the map says under the pointer, in the layer's scale. */
@@ -344,25 +368,31 @@
   at('large').addEventListener('pointerleave', () => { at('readout').textContent = ''; });
 
   for (const [i, one] of data.values.entries()) at('value').append(el('option', { value: i }, valueText(one)));
-  at('value').addEventListener('change', () => choose({ value: Number(at('value').value), label: null, filter: undefined }));
+  at('value').addEventListener('change', () => chooseAnew({ value: Number(at('value').value) }));
   for (const button of document.querySelectorAll('[data-scope]'))
-    button.addEventListener('click', () => choose({ scope: Number(button.dataset.scope), label: null, filter: undefined }));
+    button.addEventListener('click', () => chooseAnew({ scope: Number(button.dataset.scope) }));
   for (const button of document.querySelectorAll('[data-scale]'))
     button.addEventListener('click', () => choose({ scale: button.dataset.scale }));
-  at('opacity').addEventListener('input', () => { chosen.opacity = Number(at('opacity').value); drawLarge(); drawCards(); });
+  at('opacity').addEventListener('input', () => {
+    chosen.opacity = Number(at('opacity').value);
+    drawLarge();
+    drawCards();
+  });
   addEventListener('resize', drawLarge);
 
   at('title').textContent = `${data.network}, explained in tags`;
-  at('footer').textContent = `Tags: ${data.tags}. k: the k most active filters of each layer are active; q: the q percent most active. `
-    + 'A heat map is a filter’s feature map over the picture as the network sees it, stretched to the picture’s own shape; its '
-    + `values are kept in 256 steps, and maps of more than ${data.map_side} pixels a side are averaged down to that. `
-    + `At most ${data.most_carriers} filters of a picture are kept for each k and q.`;
+  at('footer').textContent = `Tags: ${data.tags}. k: the k most active filters of each layer are active; q: the q `
+    + 'percent most active; 0: those above the layer’s mean. A heat map is a filter’s feature map over the picture, '
+    + 'which the network sees stretched to the size of its input. Its values are kept in 256 steps from the least to '
+    + `the largest of the layer, and maps of more than ${data.map_side} pixels a side are averaged down to that. At `
+    + `most ${data.most_carriers} filters of a picture are kept for each k and q.`;
   filtags.keys([
-    ['ArrowRight j', 'next filter', (event) => stepFilter(1, event)], ['ArrowLeft k', 'filter before', (event) => stepFilter(-1, event)],
+    ['ArrowRight j', 'next filter', (event) => stepFilter(1, event)],
+    ['ArrowLeft k', 'filter before', (event) => stepFilter(-1, event)],
     ['n', 'next picture', () => stepPicture(1)], ['p', 'picture before', () => stepPicture(-1)],
     ['l', 'next label', () => stepLabel(1)], ['L', 'label before', () => stepLabel(-1)],
-    ['v', 'next value of k or q', () => choose({ value: (chosen.value + 1) % data.values.length, label: null, filter: undefined })],
-    ['a', 'all layers or the last one', () => choose({ scope: 1 - chosen.scope, label: null, filter: undefined })],
+    ['v', 'next value of k or q', () => chooseAnew({ value: turn(data.values.length, chosen.value, 1) })],
+    ['a', 'all layers or the last one', () => chooseAnew({ scope: 1 - chosen.scope })],
     ['s', 'own or layer’s scale', () => choose({ scale: chosen.scale === 'own' ? 'layer' : 'own' })],
     ['h', 'heat maps on or off', () => choose({ opacity: chosen.opacity ? 0 : OPACITY })],
   ]);

@@ -1,5 +1,5 @@
-/* Pictures made smaller by a box filter. All in whole numbers: a row of n_in pixels is thought of as n_in * n_out pieces,
- * n_out to a pixel of it and n_in to a pixel of the smaller row, so that areas are counted exactly. */
+/* Pictures made smaller by a box filter. All in whole numbers: a row of n_in pixels is thought of as n_in * n_out
+ * pieces, n_out to a pixel of it and n_in to a pixel of the smaller row, so that areas are counted exactly. */
 #include <stdlib.h>
 #include <string.h>
 

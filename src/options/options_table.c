@@ -88,9 +88,9 @@ static const filtags_command command_table[N_COMMANDS] = {
      "FILE", ""},
     {"explain", "", "Explain the classification of single pictures",
      "Runs the network on pictures and tells, for each, what the network predicts, what the tags of its most active "
-     "filters predict, and which filters carry that: layer, tags, activation, and where in the picture. Filters with the "
-     "fewest tags come first, as the most specific, then the most active. Prints it, and writes RUNID-EX-NETWORK.html "
-     "with heat maps over the picture.\n\n"
+     "filters predict, and which filters carry that: layer, tags, activation, and where in the picture. Filters with "
+     "the fewest tags come first, as the most specific, then the most active. Prints it, and writes "
+     "RUNID-EX-NETWORK.html with heat maps over the picture.\n\n"
      "The network is the one that the tags of --filtags-file were made with; a picture can be any file.",
      "IMAGE...", ""},
     {"export", "", "Class activations, tags or hit rates as CSV or JSON",
@@ -218,16 +218,18 @@ static const struct option_row option_table[N_OPTIONS] = {
         .name = "images-dir", .short_name = 'i', .placeholder = "DIR", .type = OPTION_IS_PATH, .group = PICTURES_GROUP,
         .help = "Folder with one folder of pictures a class (JPEG, PNG, TIFF, BMP, PPM).",
         .commands = STEPS_WITH_NETWORK & ~(unsigned)COMMAND_EXPLAIN, .required_in = STARTS_FROM_MODEL,
-        .inherited_in = INHERIT, .offset = FIELD(images_dir)},
+        .inherited_in = INHERIT & ~(unsigned)COMMAND_EXPLAIN, .offset = FIELD(images_dir)},
     [OPTION_SPLIT] = {
         .name = "split", .placeholder = "SHARE", .type = OPTION_IS_REAL, .default_value = "0.2", .lowest = 0,
         .highest = 1,
         .group = PICTURES_GROUP, .help = "Share of the pictures that is kept back for the evaluation, 0 to 1.",
-        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT, .offset = FIELD(split)},
+        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT & STEPS_WITH_SPLIT,
+        .offset = FIELD(split)},
     [OPTION_SEED_RN] = {
         .name = "seed-rn", .placeholder = "N", .type = OPTION_IS_INTEGER, .default_value = "123", .lowest = 0,
         .highest = 4294967295.0, .group = PICTURES_GROUP, .help = "Random seed of the split, 0 to 4294967295.",
-        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT, .offset = FIELD(seed_rn)},
+        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT & STEPS_WITH_SPLIT,
+        .offset = FIELD(seed_rn)},
     [OPTION_LIMIT] = {
         .name = "limit", .short_name = 'n', .placeholder = "N", .type = OPTION_IS_INTEGER,
         .default_note = "all pictures",

@@ -103,6 +103,7 @@ static void svg_circle(struct canvas *canvas, struct point center, double radius
     write_length(canvas->stream, radius);
     fputs("\"", canvas->stream);
     write_style(canvas->stream, style);
+    if (note && style->fill == NO_COLOR) fputs(" pointer-events=\"all\"", canvas->stream); /* its title shows */
     end_element(svg, "circle", note);
 }
 

@@ -42,7 +42,8 @@ static json_t *list_values(const struct tag_file *tags) {
 static json_t *list_labels(const struct explained *explained) {
     json_t *list = json_array();
     for (size_t i = 0; i < explained->tags->n_labels; i++)
-        json_array_append_new(list, pair(json_text(explained->tags->labels[i]), json_text(explained->names->labels[i])));
+        json_array_append_new(list,
+                              pair(json_text(explained->tags->labels[i]), json_text(explained->names->labels[i])));
     return list;
 }
 

@@ -14,7 +14,8 @@
  *                           values: [{rankings: [all, last layer] of [[label, count], ...] (the first ones), n_ranked,
  *                                     n_tags, n_active, places (of the network's label, 0: none): [all, last layer],
  *                                     choices: [[label, carriers in all layers, in the last one], ...], n_carriers,
- *                                     carriers: [[filter, tags, choices (bits), [label, ...] (the first ones)], ...]}]}]}
+ *                                     carriers: [[filter, number of tags, choices (bits),
+ *                                                 [label, ...] (the first ones)], ...]}]}]}
  *   "image-I"  picture I as a JPEG
  *   "maps-I"   its filters' heat maps one after another, [h, w] bytes each
  * MEMORY, INTERNAL. Failures to write stay with the stream. */

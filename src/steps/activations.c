@@ -200,7 +200,8 @@ static filtags_status write_info(struct activations_run *run, const struct run_r
         run->network.name, run->sums.n_classes);
     if (run->sums.top.n_top) {
         buffer_printf(&text,
-                      "The -top.pkl file (names: -top-names.pkl) holds one variable more, to be loaded the same way:\n\n"
+                      "The -top.pkl file (names: -top-names.pkl) holds one variable more, to be loaded the same way:"
+                      "\n\n"
                       "top_images: top_images[a][b] is, for filter b of layer a, a list of the (file, activation) of "
                       "the %zu train\n"
                       "  pictures that excite it most, strongest first; of equals the one that comes first in "

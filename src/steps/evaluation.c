@@ -58,30 +58,43 @@ static filtags_status check_not_decoded(const char *path) {
         path);
 }
 
-filtags_status evaluation_open_network(struct step *step, struct evaluation *run) {
+static filtags_status open_tags(struct step *step, struct evaluation *run) {
     const filtags_options *options = step->options;
     *run = (struct evaluation){.step = step};
     filtags_status status = check_not_decoded(options->filtags_file);
     if (!status) status = tag_file_open(step, options->filtags_file, &options->k_q, &run->tags);
-    if (!status) status = step_inherit(step, options->filtags_file, &run->record);
-    if (!status && !options->network && !options->model)
-        status = error_set(FILTAGS_ERROR_USAGE,
-                           "--network or --model is missing, and neither a run.json beside %s nor its name has it",
-                           options->filtags_file);
-    if (!status) status = network_open(options, step->callbacks, &run->network);
+    return status ? status : step_inherit(step, options->filtags_file, &run->record);
+}
+
+static filtags_status check_is_named(const filtags_options *options) {
+    if (options->network || options->model) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_USAGE,
+                     "--network or --model is missing, and neither a run.json beside %s nor its name has it",
+                     options->filtags_file);
+}
+
+static filtags_status open_network(struct evaluation *run) {
+    filtags_status status = network_open(run->step->options, run->step->callbacks, &run->network);
     if (!status) status = check_output(run);
-    if (!status) status = check_network(run);
-    return status;
+    return status ? status : check_network(run);
+}
+
+filtags_status evaluation_open_network(struct step *step, struct evaluation *run) {
+    filtags_status status = open_tags(step, run);
+    if (!status) status = check_is_named(step->options);
+    return status ? status : open_network(run);
 }
 
 filtags_status evaluation_open(struct step *step, struct evaluation *run) {
     const filtags_options *options = step->options;
-    filtags_status status = evaluation_open_network(step, run);
+    filtags_status status = open_tags(step, run);
     if (!status && !options->images_dir)
         status = error_set(FILTAGS_ERROR_USAGE, "--images-dir is missing, and no run.json beside %s has it",
                            options->filtags_file);
+    if (!status) status = check_is_named(options);
     if (!status)
         status = filtags_dataset_open(options->images_dir, options->split, (uint32_t)options->seed_rn, &run->dataset);
+    if (!status) status = open_network(run);
     if (!status) status = class_index_open(options->class_index, &run->network, run->dataset, &run->index);
     if (!status) status = picture_list_create(run->dataset, true, (size_t)options->limit, &run->pictures);
     return status;

@@ -1,5 +1,5 @@
-/* explanation.h - one picture explained in tags: what the network predicts, what the tags of its active filters predict,
- * and which filters carry that. */
+/* explanation.h - one picture explained in tags: what the network predicts, what the tags of its active filters
+ * predict, and which filters carry that. */
 #ifndef FILTAGS_STEPS_EXPLANATION_H
 #define FILTAGS_STEPS_EXPLANATION_H
 
@@ -57,8 +57,8 @@ struct explained_picture {
 
 /* Texts for people. A label of the tags is a class folder's name, which is compared with the outputs' wnids. */
 struct label_names {
-    char **labels;            /* [n_labels] of the tags: what the output of that wnid is called, else the label itself */
-    char **outputs;           /* [n_outputs] */
+    char **labels;  /* [n_labels] of the tags: what the output of that wnid is called, else the label itself */
+    char **outputs; /* [n_outputs] */
     uint32_t *label_of_output; /* [n_outputs]; UINT32_MAX: no tag has it */
     size_t n_labels, n_outputs;
 };
@@ -68,9 +68,9 @@ FILTAGS_MUST_USE filtags_status label_names_create(const struct tag_file *tags, 
                                                    struct label_names *names);
 void label_names_free(struct label_names *names);
 
-/* Explain a picture of which activations and top are known, for every value of k and q of the tags: the same rankings as
- * step 3's. At most EXPLANATION_MOST_CARRIERS filters are chosen to be shown for each value: the first 12 of the tags'
- * top label, then those of all choices in turn. MEMORY. */
+/* Explain a picture of which activations and top are known, for every value of k and q of the tags: the same rankings
+ * as step 3's. At most EXPLANATION_MOST_CARRIERS filters are chosen to be shown for each value: the first 12 of the
+ * tags' top label, then those of all choices in turn. MEMORY. */
 FILTAGS_MUST_USE filtags_status explained_picture_explain(struct explained_picture *picture,
                                                           const struct tag_file *tags,
                                                           const struct label_names *names);

@@ -1,5 +1,5 @@
-/* top_images.h - for every filter, the train pictures that excite it most (activations --top-images N): keeping them while
- * pictures run, and the file -top.pkl beside step 1's. */
+/* top_images.h - for every filter, the train pictures that excite it most (activations --top-images N): keeping them
+ * while pictures run, and the file -top.pkl beside step 1's. */
 #ifndef FILTAGS_STEPS_TOP_IMAGES_H
 #define FILTAGS_STEPS_TOP_IMAGES_H
 

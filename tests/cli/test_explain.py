@@ -34,7 +34,7 @@ def tags(chain):
 
 @pytest.fixture(scope="module")
 def pictures(chain):
-    """The test pictures and what step 3 has of them: {file: (y, {value: ranking}, {value: ranking of the last layer})}"""
+    """What step 3 has of the test pictures: {file: (y, {value: ranking}, {value: ranking of the last layer})}"""
     found = {}
     for path in steps.found(chain, "*-E-mixed-vars?.pkl"):
         variables = steps.load(path)
