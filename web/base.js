@@ -188,19 +188,25 @@ const filtags = (() => {
 
   /* ---------------------------------------------------------------- what is chosen */
 
+  let kept = null; // what the address would say, in a frame whose address can't change (srcdoc)
+  const parametersNow = () => new URLSearchParams(kept === null ? location.hash.slice(1) : kept);
   const state = {
     onchange: null,
-    get(name) { return new URLSearchParams(location.hash.slice(1)).get(name); },
+    get(name) { return parametersNow().get(name); },
     /* null removes. The address changes without a step in the history, unless asked for. */
     set(values, isStep = false) {
-      const parameters = new URLSearchParams(location.hash.slice(1));
+      const parameters = parametersNow(), before = parameters.toString();
       for (const [name, value] of Object.entries(values)) {
         if (value === null || value === undefined) parameters.delete(name);
         else parameters.set(name, value);
       }
+      if (parameters.toString() === before) return;
       const hash = `#${parameters}`;
-      if (hash === (location.hash || '#')) return;
-      history[isStep ? 'pushState' : 'replaceState'](null, '', hash);
+      try {
+        history[isStep ? 'pushState' : 'replaceState'](null, '', hash);
+      } catch {
+        kept = hash.slice(1);
+      }
     },
   };
   addEventListener('hashchange', () => { if (state.onchange) state.onchange(); });

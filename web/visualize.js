@@ -7,16 +7,27 @@
   const TABS = ['layers', 'class', 'filter'];
 
   /* What is chosen. layer, filter, classIndex, bin: null for none. */
-  const chosen = { rule: rules.k.length ? 'k' : 'q', place: 0, layer: null, filter: null, classIndex: null, color: 'tags',
-    scale: 'layer', bin: null, tab: 'layers' };
+  const chosen = {
+    rule: rules.k.length ? 'k' : 'q',
+    place: 0,
+    layer: null,
+    filter: null,
+    classIndex: null,
+    color: 'tags',
+    scale: 'layer',
+    bin: null,
+    tab: 'layers',
+  };
 
   const selector = () => rules[chosen.rule][chosen.place];
   const selectorText = () => (chosen.rule === 'k' ? `k = ${selector().value}` : `q = ${selector().value} %`);
 
   function ruleText() {
     const { rule, value } = selector();
-    if (value <= 0 || (rule === 'q' && value > 100)) return 'a class tags its filters above the layer’s mean activation';
-    return rule === 'k' ? `a class tags its ${value === 1 ? 'most active filter' : `${value} most active filters`} of every layer`
+    if (value <= 0 || (rule === 'q' && value > 100))
+      return 'a class tags its filters above the layer’s mean activation';
+    return rule === 'k'
+      ? `a class tags its ${value === 1 ? 'most active filter' : `${value} most active filters`} of every layer`
       : `a class tags its ${value} % most active filters of every layer`;
   }
 
@@ -39,10 +50,12 @@
   }
 
   function readAddress() {
+    clearTimeout(pendingWrite);
     const { state } = filtags;
     chosen.layer = layerOf(state.get('layer'));
     const filter = state.get('filter');
-    const isFilter = chosen.layer !== null && filter !== null && /^\d+$/.test(filter) && Number(filter) < layers[chosen.layer].filters;
+    const isFilter =
+      chosen.layer !== null && filter !== null && /^\d+$/.test(filter) && Number(filter) < layers[chosen.layer].filters;
     chosen.filter = isFilter ? Number(filter) : null;
     const classIndex = tagData.classOfKey.get(state.get('class'));
     chosen.classIndex = classIndex === undefined ? null : classIndex;
@@ -51,17 +64,39 @@
       if (place >= 0) Object.assign(chosen, { rule, place });
     }
     const tab = state.get('view');
-    chosen.tab = TABS.includes(tab) ? tab : chosen.filter !== null ? 'filter' : chosen.classIndex !== null ? 'class' : 'layers';
+    chosen.tab = TABS.includes(tab)
+      ? tab
+      : chosen.filter !== null
+        ? 'filter'
+        : chosen.classIndex !== null
+          ? 'class'
+          : 'layers';
   }
 
+  /* Browsers take some twenty changes of the address a second; a key held down makes more. */
+  const LEAST_INTERVAL_MS = 60;
+  let lastWrite = -LEAST_INTERVAL_MS,
+    pendingWrite = 0;
   function writeAddress(isStep) {
+    clearTimeout(pendingWrite);
+    const wait = lastWrite + LEAST_INTERVAL_MS - performance.now();
+    if (wait > 0) {
+      pendingWrite = setTimeout(() => writeAddress(isStep), wait);
+      return;
+    }
+    lastWrite = performance.now();
     const standard = chosen.filter !== null ? 'filter' : chosen.classIndex !== null ? 'class' : 'layers';
-    filtags.state.set({
-      layer: chosen.layer === null ? null : layers[chosen.layer].name, filter: chosen.filter,
-      class: chosen.classIndex === null ? null : classes[chosen.classIndex].id,
-      k: chosen.rule === 'k' ? selector().value : null, q: chosen.rule === 'q' ? selector().value : null,
-      view: chosen.tab === standard ? null : chosen.tab,
-    }, isStep);
+    filtags.state.set(
+      {
+        layer: chosen.layer === null ? null : layers[chosen.layer].name,
+        filter: chosen.filter,
+        class: chosen.classIndex === null ? null : classes[chosen.classIndex].id,
+        k: chosen.rule === 'k' ? selector().value : null,
+        q: chosen.rule === 'q' ? selector().value : null,
+        view: chosen.tab === standard ? null : chosen.tab,
+      },
+      isStep,
+    );
   }
 
   /* ---------------------------------------------------------------- on screen */
@@ -83,14 +118,52 @@
     const chip = byId('class-chip');
     chip.hidden = chosen.classIndex === null;
     if (!chip.hidden) {
-      chip.replaceChildren(el('span', { class: 'swatch lit' }),
-        el('button', { class: 'link', type: 'button', title: panels.classTitle(chosen.classIndex), onclick: () => choose({ tab: 'class' }) }, filtags.shorten(tagData.className(chosen.classIndex), 30)),
-        el('button', { class: 'link close', type: 'button', 'aria-label': 'Choose no class', onclick: () => choose({ classIndex: null }) }, '×'));
+      chip.replaceChildren(
+        el('span', { class: 'swatch lit' }),
+        el(
+          'button',
+          {
+            class: 'link',
+            type: 'button',
+            title: panels.classTitle(chosen.classIndex),
+            onclick: () => choose({ tab: 'class' }),
+          },
+          filtags.shorten(tagData.className(chosen.classIndex), 30),
+        ),
+        el(
+          'button',
+          {
+            class: 'link close',
+            type: 'button',
+            'aria-label': 'Choose no class',
+            onclick: () => choose({ classIndex: null }),
+          },
+          '×',
+        ),
+      );
     }
     const isReady = tagData.hasActivations();
-    const options = [['tags', 'number of tags'], ['mean', 'activation, mean of classes'], ['max', 'activation, strongest class'], ['class', 'activation of the class']];
-    byId('color').replaceChildren(...options.filter(([value]) => value === 'tags' || tagData.activations).map(([value, title]) =>
-      el('option', { value, selected: value === chosen.color, disabled: value !== 'tags' && !isReady || value === 'class' && !hasValues() }, title)));
+    const options = [
+      ['tags', 'number of tags'],
+      ['mean', 'activation, mean of classes'],
+      ['max', 'activation, strongest class'],
+      ['class', 'activation of the class'],
+    ];
+    byId('color').replaceChildren(
+      ...options
+        .filter(([value]) => value === 'tags' || tagData.activations)
+        .map(([value, title]) =>
+          el(
+            'option',
+            {
+              value,
+              selected: value === chosen.color,
+              disabled: (value !== 'tags' && !isReady) || (value === 'class' && !hasValues()),
+            },
+            title,
+          ),
+        ),
+    );
     byId('scale-field').hidden = chosen.color === 'tags';
     byId('scale').value = chosen.scale;
   }
@@ -98,15 +171,25 @@
   const hasValues = () => chosen.classIndex !== null && tagData.hasRow(chosen.classIndex);
 
   function showLegend(range) {
-    const legend = byId('legend'), colors = filterMap.theme();
+    const legend = byId('legend'),
+      colors = filterMap.theme();
     if (chosen.color !== 'tags') {
       const steps = Array.from({ length: 24 }, (_, i) => filterMap.shade(i / 23)).join(',');
       const text = (value) => el('span', { class: 'mono small' }, value);
-      const [least, greatest] = chosen.scale === 'all' && range ? range.map((value) => panels.activationText(value)) : ['least', 'greatest of the layer'];
+      const [least, greatest] =
+        chosen.scale === 'all' && range
+          ? range.map((value) => panels.activationText(value))
+          : ['least', 'greatest of the layer'];
       const ramp = el('span', { class: 'ramp' });
       ramp.style.background = `linear-gradient(90deg, ${steps})`;
-      legend.replaceChildren(text(least), ramp, text(greatest),
-        ...(chosen.classIndex === null ? [] : [el('span', { class: 'swatch ring' }), el('span', { class: 'small' }, 'tagged')]));
+      legend.replaceChildren(
+        text(least),
+        ramp,
+        text(greatest),
+        ...(chosen.classIndex === null
+          ? []
+          : [el('span', { class: 'swatch ring' }), el('span', { class: 'small' }, 'tagged')]),
+      );
       return;
     }
     let most = 0;
@@ -122,16 +205,31 @@
       const swatch = el('span', { class: 'swatch' });
       swatch.style.background = colors.bins[bin];
       const name = filterMap.binName(bin, most);
-      return el('button', { type: 'button', class: 'bin', 'aria-pressed': String(chosen.bin === bin), dataset: { bin },
-        title: `${sizes[bin].toLocaleString('en')} filters with ${name} tags. Click to show them alone.`, disabled: !sizes[bin],
-        onclick: () => choose({ bin: chosen.bin === bin ? null : bin }) }, swatch, name);
+      return el(
+        'button',
+        {
+          type: 'button',
+          class: 'bin',
+          'aria-pressed': String(chosen.bin === bin),
+          dataset: { bin },
+          title: `${sizes[bin].toLocaleString('en')} filters with ${name} tags. Click to show them alone.`,
+          disabled: !sizes[bin],
+          onclick: () => choose({ bin: chosen.bin === bin ? null : bin }),
+        },
+        swatch,
+        name,
+      );
     });
     legend.replaceChildren(el('span', { class: 'muted small' }, 'tags'), ...buttons);
-    if (chosen.classIndex !== null) legend.append(el('span', { class: 'swatch lit' }), el('span', { class: 'small' }, 'the class’s'));
+    if (chosen.classIndex !== null)
+      legend.append(el('span', { class: 'swatch lit' }), el('span', { class: 'small' }, 'the class’s'));
   }
 
   function showMap() {
-    const range = chosen.color !== 'tags' && chosen.scale === 'all' ? (filterMap.show({ ...mapView(), range: null }), filterMap.fullRange()) : null;
+    const range =
+      chosen.color !== 'tags' && chosen.scale === 'all'
+        ? (filterMap.show({ ...mapView(), range: null }), filterMap.fullRange())
+        : null;
     filterMap.show({ ...mapView(), range });
     showLegend(range);
   }
@@ -165,7 +263,14 @@
   function choose(changes, isStep = true) {
     Object.assign(chosen, changes);
     if (chosen.color === 'class' && !hasValues()) chosen.color = 'tags';
-    if (changes.classIndex !== undefined && changes.tab === undefined && chosen.classIndex === null && chosen.tab === 'filter' && chosen.filter === null) chosen.tab = 'class';
+    if (
+      changes.classIndex !== undefined &&
+      changes.tab === undefined &&
+      chosen.classIndex === null &&
+      chosen.tab === 'filter' &&
+      chosen.filter === null
+    )
+      chosen.tab = 'class';
     writeAddress(isStep);
     show();
   }
@@ -176,9 +281,16 @@
     byId('sheet').textContent = isOpen ? 'Close' : 'Open';
   }
 
-  const pickClass = (classIndex) => { choose({ classIndex, tab: 'class' }); openSheet(true); };
+  const pickClass = (classIndex) => {
+    choose({ classIndex, tab: 'class' });
+    openSheet(true);
+  };
+  /* Steps from filter to filter in quick succession are one step back for the browser. */
+  let lastPick = -Infinity;
   function pickFilter(layer, filter) {
-    choose({ layer, filter, tab: 'filter' });
+    const isStep = performance.now() - lastPick > 800;
+    lastPick = performance.now();
+    choose({ layer, filter, tab: 'filter' }, isStep);
     openSheet(true);
     filterMap.scrollTo(layer, filter);
   }
@@ -191,8 +303,14 @@
 
   /* The next or previous filter; at a layer's end the neighbour's. */
   function stepFilter(direction) {
-    if (chosen.layer === null) { pickFilter(0, 0); return; }
-    if (chosen.filter === null) { pickFilter(chosen.layer, 0); return; }
+    if (chosen.layer === null) {
+      pickFilter(0, 0);
+      return;
+    }
+    if (chosen.filter === null) {
+      pickFilter(chosen.layer, 0);
+      return;
+    }
     let { layer, filter } = chosen;
     filter += direction;
     if (filter < 0) {
@@ -214,13 +332,17 @@
   function stepTagged(direction) {
     const places = [];
     layers.forEach((layer, i) => {
-      const filters = chosen.classIndex === null
-        ? [...tagData.counts(layer, selector().index)].flatMap((n, filter) => (n ? [filter] : []))
-        : [...new Set(tagData.filtersOf(layer, chosen.classIndex, selector().index))].sort((a, b) => a - b);
+      const filters =
+        chosen.classIndex === null
+          ? [...tagData.counts(layer, selector().index)].flatMap((n, filter) => (n ? [filter] : []))
+          : [...new Set(tagData.filtersOf(layer, chosen.classIndex, selector().index))].sort((a, b) => a - b);
       for (const filter of filters) places.push([i, filter]);
     });
     if (!places.length) return;
-    const before = places.filter(([layer, filter]) => chosen.layer !== null && (layer < chosen.layer || (layer === chosen.layer && filter < (chosen.filter ?? 0)))).length;
+    const before = places.filter(
+      ([layer, filter]) =>
+        chosen.layer !== null && (layer < chosen.layer || (layer === chosen.layer && filter < (chosen.filter ?? 0))),
+    ).length;
     const isOnOne = places.some(([layer, filter]) => layer === chosen.layer && filter === chosen.filter);
     const next = direction > 0 ? before + (isOnOne ? 1 : 0) : before - 1;
     pickFilter(...places[(next + places.length) % places.length]);
@@ -237,99 +359,6 @@
     choose({ rule, place: same >= 0 ? same : defaultPlace(rule), bin: null }, false);
   }
 
-  /* ---------------------------------------------------------------- search */
-
-  const plainText = (text) => text.toLowerCase().replace(/[\s_\-]+/g, ' ').trim();
-  const haystacks = classes.map((one) => plainText(`${one.label} ${one.wnid || ''} ${one.key}`));
-  const layerTexts = layers.map((layer) => plainText(layer.name));
-  const MOST_RESULTS = 12;
-
-  /* "block5_conv3 17", "17@block5_conv3", "block5_conv3:17" */
-  function readFilter(text) {
-    const at = text.match(/^\s*(\d+)\s*@\s*(.+?)\s*$/), behind = text.match(/^\s*(.+?)(?:\s*[:#]\s*|\s+)(?:filter\s+)?(\d+)\s*$/);
-    const name = at ? at[2] : behind ? behind[1] : null;
-    return name === null ? null : { name: plainText(name), filter: Number(at ? at[1] : behind[2]) };
-  }
-
-  function search(text) {
-    const wanted = plainText(text);
-    if (!wanted) return [];
-    const results = [];
-    const asFilter = readFilter(text);
-    if (asFilter) {
-      layers.forEach((layer, i) => {
-        if (!layerTexts[i].includes(asFilter.name) || asFilter.filter >= layer.filters) return;
-        results.push({ kind: 'filter', rank: layerTexts[i] === asFilter.name ? 0 : 3, text: `${layer.name} filter ${asFilter.filter}`,
-          data: { layer: layer.name, filter: asFilter.filter }, act: () => pickFilter(i, asFilter.filter) });
-      });
-    }
-    const asNumber = /^\d+$/.test(wanted) ? Number(wanted) : null;
-    classes.forEach((one, i) => {
-      const isNumber = asNumber !== null && one.number === asNumber;
-      const place = haystacks[i].indexOf(wanted);
-      if (place < 0 && !isNumber) return;
-      const rank = isNumber || plainText(one.label) === wanted || one.wnid === wanted ? 1 : place === 0 ? 2 : haystacks[i][place - 1] === ' ' ? 4 : 6;
-      results.push({ kind: 'class', rank, text: one.label, more: [one.wnid, one.number === undefined ? null : `class ${one.number}`].filter(Boolean).join(' · '),
-        data: { class: one.id }, act: () => pickClass(i) });
-    });
-    layers.forEach((layer, i) => {
-      if (!layerTexts[i].includes(wanted)) return;
-      results.push({ kind: 'layer', rank: layerTexts[i] === wanted ? 0 : 5, text: layer.name, more: `${layer.filters.toLocaleString('en')} filters`,
-        data: { layer: layer.name }, act: () => pickLayer(i) });
-    });
-    if (asNumber !== null && chosen.layer !== null && asNumber < layers[chosen.layer].filters) {
-      const { layer } = chosen;
-      results.push({ kind: 'filter', rank: 2, text: `${layers[layer].name} filter ${asNumber}`, data: { layer: layers[layer].name, filter: asNumber }, act: () => pickFilter(layer, asNumber) });
-    }
-    return results.sort((a, b) => a.rank - b.rank).slice(0, MOST_RESULTS);
-  }
-
-  function setUpSearch() {
-    const input = byId('search'), list = byId('search-results');
-    let results = [], active = 0;
-    function close() {
-      list.hidden = true;
-      input.setAttribute('aria-expanded', 'false');
-      input.removeAttribute('aria-activedescendant');
-    }
-    function take(result) {
-      input.value = '';
-      close();
-      input.blur();
-      result.act();
-    }
-    function mark(place) {
-      active = place;
-      [...list.children].forEach((item, i) => item.setAttribute('aria-selected', String(i === active)));
-      if (results.length) {
-        input.setAttribute('aria-activedescendant', `result-${active}`);
-        list.children[active].scrollIntoView({ block: 'nearest' });
-      }
-    }
-    function open() {
-      results = search(input.value);
-      if (!input.value.trim()) { close(); return; }
-      list.replaceChildren(...results.map((result, i) => el('li', { role: 'option', id: `result-${i}`, dataset: result.data,
-        onmousedown: (event) => event.preventDefault(), onclick: () => take(result) },
-      el('span', { class: 'wrap' }, filtags.shorten(result.text, 70)), el('span', { class: 'muted small' }, result.more ? `${result.more} · ${result.kind}` : result.kind))));
-      if (!results.length) list.replaceChildren(el('li', { class: 'muted', role: 'option', 'aria-disabled': 'true' }, 'Nothing is called so.'));
-      list.hidden = false;
-      input.setAttribute('aria-expanded', 'true');
-      mark(0);
-    }
-    input.addEventListener('input', open);
-    input.addEventListener('focus', open);
-    input.addEventListener('blur', close);
-    input.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape') { input.value = ''; close(); input.blur(); event.preventDefault(); }
-      if (event.key === 'Enter' && results.length && !list.hidden) { take(results[active]); event.preventDefault(); }
-      if ((event.key === 'ArrowDown' || event.key === 'ArrowUp') && results.length) {
-        mark((active + (event.key === 'ArrowDown' ? 1 : results.length - 1)) % results.length);
-        event.preventDefault();
-      }
-    });
-  }
-
   /* ---------------------------------------------------------------- setting up */
 
   function showTip(layer, filter, event) {
@@ -343,38 +372,62 @@
   }
 
   function setUpKeys() {
-    /* Arrows belong to the control that has the focus (slider, tabs, a list that scrolls), and scroll a page on which no
-     * filter is chosen. */
+    /* Arrows belong to the control that has the focus (slider, tabs, a list that scrolls), and scroll a page on which
+     * no filter is chosen. */
     const onMap = (act) => (event) => {
-      const { target } = event, isMap = target.id === 'map' || byId('map').contains(target);
-      const isFree = target === document.body || target.closest('#panel-filter') && !target.closest('.table-box, .tags');
+      const { target } = event,
+        isMap = target.id === 'map' || byId('map').contains(target);
+      const isFree =
+        target === document.body || (target.closest('#panel-filter') && !target.closest('.table-box, .tags'));
       if (isMap || (isFree && chosen.filter !== null)) return act(event);
       return false;
     };
     filtags.keys([
-      ['ArrowLeft ArrowRight', 'previous or next filter', onMap((event) => stepFilter(event.key === 'ArrowLeft' ? -1 : 1))],
-      ['ArrowUp ArrowDown', 'the layer before or behind', onMap((event) => stepLayer(event.key === 'ArrowUp' ? -1 : 1))],
-      ['p n', 'previous or next filter with a tag (of the chosen class)', (event) => stepTagged(event.key === 'p' ? -1 : 1)],
+      [
+        'ArrowLeft ArrowRight',
+        'previous or next filter',
+        onMap((event) => stepFilter(event.key === 'ArrowLeft' ? -1 : 1)),
+      ],
+      [
+        'ArrowUp ArrowDown',
+        'the layer before or behind',
+        onMap((event) => stepLayer(event.key === 'ArrowUp' ? -1 : 1)),
+      ],
+      [
+        'p n',
+        'previous or next filter with a tag (of the chosen class)',
+        (event) => stepTagged(event.key === 'p' ? -1 : 1),
+      ],
       ['[ ] - =', 'lower or higher value of k or q', (event) => stepSelector('[-'.includes(event.key) ? -1 : 1)],
       ['k q', 'count filters (k) or take percents (q)', (event) => useRule(event.key)],
       ['1 2 3', 'layers, class, filter', (event) => choose({ tab: TABS[event.key - 1] }, false)],
       ['/', 'search', () => byId('search').focus()],
-      ['Escape', 'let go: the filter, then the class', () => {
-        if (chosen.filter !== null) choose({ filter: null, layer: null, tab: chosen.classIndex === null ? 'layers' : 'class' });
-        else if (chosen.classIndex !== null) choose({ classIndex: null, tab: 'layers' });
-        else choose({ bin: null }, false);
-      }],
+      [
+        'Escape',
+        'let go: the filter, then the class',
+        () => {
+          if (chosen.filter !== null)
+            choose({ filter: null, layer: null, tab: chosen.classIndex === null ? 'layers' : 'class' });
+          else if (chosen.classIndex !== null) choose({ classIndex: null, tab: 'layers' });
+          else choose({ bin: null }, false);
+        },
+      ],
     ]);
   }
 
   function setUpControls() {
     for (const rule of ['k', 'q']) byId(`rule-${rule}`).addEventListener('click', () => useRule(rule));
-    byId('selector').addEventListener('input', (event) => choose({ place: Number(event.target.value), bin: null }, false));
+    byId('selector').addEventListener('input', (event) =>
+      choose({ place: Number(event.target.value), bin: null }, false),
+    );
     byId('color').addEventListener('change', (event) => choose({ color: event.target.value, bin: null }, false));
     byId('scale').addEventListener('change', (event) => choose({ scale: event.target.value }, false));
     byId('sheet').addEventListener('click', () => openSheet(!byId('panel').classList.contains('open')));
     for (const tab of TABS) {
-      byId(`tab-${tab}`).addEventListener('click', () => { choose({ tab }, false); openSheet(true); });
+      byId(`tab-${tab}`).addEventListener('click', () => {
+        choose({ tab }, false);
+        openSheet(true);
+      });
       byId(`tab-${tab}`).addEventListener('keydown', (event) => {
         if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
         const next = TABS[(TABS.indexOf(tab) + (event.key === 'ArrowRight' ? 1 : TABS.length - 1)) % TABS.length];
@@ -389,45 +442,70 @@
     const { activations } = tagData;
     if (!activations) return 'Tags alone: the page was made without class activations.';
     const error = activations.greatestError;
-    return `Class activations are rounded to ${activations.bits} bits between each filter’s least and greatest one: `
-      + `none is further than ${error ? Number(error.toPrecision(2)) : 0} from its true value. Tags are exact.`;
+    return (
+      `Class activations are rounded to ${activations.bits} bits between each filter’s least and greatest one: ` +
+      `none is further than ${error ? Number(error.toPrecision(2)) : 0} from its true value. Tags are exact.`
+    );
   }
 
   function showAbout() {
     byId('title').textContent = description.network || 'network';
     const nFilters = layers.reduce((sum, layer) => sum + layer.filters, 0);
-    byId('map-count').textContent = `${nFilters.toLocaleString('en')} in ${layers.length === 1 ? '1 layer' : `${layers.length} layers`}, `
-      + `${classes.length.toLocaleString('en')} classes`;
+    byId('map-count').textContent =
+      `${nFilters.toLocaleString('en')} in ${layers.length === 1 ? '1 layer' : `${layers.length} layers`}, ` +
+      `${classes.length.toLocaleString('en')} classes`;
     const { leftOut } = description;
     byId('left-out').hidden = !leftOut;
-    byId('left-out').textContent = `The first ${leftOut === 1 ? 'tagged layer is' : `${leftOut} tagged layers are`} left out of this page; --max-layers shows more.`;
-    const sources = [description.source, tagData.activations && tagData.activations.source].filter(Boolean).join(' and ');
+    byId('left-out').replaceChildren(
+      `The first ${leftOut === 1 ? 'tagged layer is' : `${leftOut} tagged layers are`} left out of this page; `,
+      el('code', { class: 'unbroken' }, '--max-layers'),
+      ' shows more.',
+    );
+    const sources = [description.source, tagData.activations && tagData.activations.source]
+      .filter(Boolean)
+      .join(' and ');
     byId('about').replaceChildren(
-      el('p', {}, 'A cell is a filter of a convolution layer. A tag is a class that has the filter among its most active ones; the class activation is the mean '
-        + 'activation of the filter over the class’s pictures, from 0 to 1.'),
+      el(
+        'p',
+        {},
+        'A cell is a filter of a convolution layer. A tag is a class that has the filter among its most active ones; ' +
+          'the class activation is the mean activation of the filter over the class’s pictures, from 0 to 1.',
+      ),
       el('p', { id: 'rounding' }, roundingText()),
-      el('p', { class: 'wrap' }, `Made from ${sources} by filTags ${description.version}.`));
+      pictures.leftOutText() ? el('p', { id: 'pictures-left-out' }, pictures.leftOutText()) : '',
+      el('p', { class: 'wrap' }, `Made from ${sources} by filTags ${description.version}.`),
+    );
   }
 
   async function start() {
     const begun = performance.now();
     showAbout();
     setUpControls();
-    setUpSearch();
+    finder.create(byId('search'), byId('search-results'), {
+      class: pickClass,
+      filter: pickFilter,
+      layer: pickLayer,
+      currentLayer: () => chosen.layer,
+    });
     setUpKeys();
     panels.use({ class: pickClass, filter: pickFilter, layer: pickLayer, step: stepFilter });
     await tagData.loadTags();
     chosen.place = defaultPlace(chosen.rule);
     readAddress();
     filterMap.create(byId('map'), { onpick: pickFilter, onhover: showTip, onlayer: pickLayer });
-    filtags.state.onchange = () => { readAddress(); show(); };
+    filtags.state.onchange = () => {
+      readAddress();
+      show();
+    };
     document.addEventListener('filtags-theme', show);
     show();
     if (chosen.layer !== null) requestAnimationFrame(() => filterMap.scrollTo(chosen.layer, chosen.filter));
     if (chosen.filter !== null || chosen.classIndex !== null) openSheet(true);
     document.documentElement.dataset.ready = 'tags';
-    await new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); }); // the tags are on screen first
-    await tagData.loadActivations();
+    await new Promise((resolve) => {
+      requestAnimationFrame(() => setTimeout(resolve));
+    }); // the tags are on screen first
+    await Promise.all([tagData.loadActivations(), pictures.load()]);
     show();
     requestAnimationFrame(() => {
       document.documentElement.dataset.ready = 'all';

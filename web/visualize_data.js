@@ -1,5 +1,5 @@
 /* visualize_data.js - what the page of visualize knows: layers, classes, tags and class activations, unpacked from the
- * blocks that src/report/tag_pack.h describes. Everything is a question to `tagData`; nothing here touches the screen. */
+ * blocks that src/report/tag_pack.h describes. All is a question to `tagData`; nothing here touches the screen. */
 'use strict';
 const tagData = (() => {
   const description = filtags.json('description');
@@ -8,9 +8,13 @@ const tagData = (() => {
   const activations = description.activations || null;
 
   /* Selectors in the order of the packed tags (k, then q), and for each rule those by value. */
-  const selectors = [...description.k.map((value) => ({ rule: 'k', value })),
-    ...description.q.map((value) => ({ rule: 'q', value }))];
-  selectors.forEach((selector, i) => { selector.index = i; });
+  const selectors = [
+    ...description.k.map((value) => ({ rule: 'k', value })),
+    ...description.q.map((value) => ({ rule: 'q', value })),
+  ];
+  selectors.forEach((selector, i) => {
+    selector.index = i;
+  });
   const byRule = (rule) => selectors.filter((one) => one.rule === rule).sort((a, b) => a.value - b.value);
   const rules = { k: byRule('k'), q: byRule('q') };
 
@@ -48,7 +52,8 @@ const tagData = (() => {
     for (let c = 0; c < nClasses; c++) layer.first[c + 1] = layer.first[c] + nEntries[c];
     layer.length = new Uint32Array(bytes.buffer, 4 * nClasses, nSets);
     layer.start = new Uint32Array(bytes.buffer, 4 * (nClasses + nSets), nSets);
-    const n = layer.first[nClasses], at = 4 * (nClasses + 2 * nSets);
+    const n = layer.first[nClasses],
+      at = 4 * (nClasses + 2 * nSets);
     const mask = layer.entryBytes >= 4 ? 0xffffffff : 2 ** (8 * layer.entryBytes) - 1;
     layer.sequence = layer.entryBytes > 2 ? new Uint32Array(n) : new Uint16Array(n);
     for (let i = 0, before = 0; i < n; i++) {
@@ -60,7 +65,8 @@ const tagData = (() => {
   }
 
   function unpackActivations(layer, bytes) {
-    const n = layer.filters, size = n * activations.rows;
+    const n = layer.filters,
+      size = n * activations.rows;
     layer.least = new Float32Array(bytes.buffer, 0, n);
     layer.greatest = new Float32Array(bytes.buffer, 4 * n, n);
     layer.high = bytes.subarray(8 * n, 8 * n + size);
@@ -129,7 +135,7 @@ const tagData = (() => {
     const i = filter * activations.rows + row;
     const level = layer.low ? 256 * layer.high[i] + layer.low[i] : layer.high[i];
     const least = layer.least[filter];
-    return least + level * (layer.greatest[filter] - least) / (layer.low ? 65535 : 255);
+    return least + (level * (layer.greatest[filter] - least)) / (layer.low ? 65535 : 255);
   }
   /* undefined: the class has none. */
   function activation(layer, filter, classIndex) {
@@ -151,6 +157,26 @@ const tagData = (() => {
   }
   const maxima = (layer) => layer.greatest;
 
-  return { description, layers, classes, nClasses, selectors, rules, activations, classOfKey, className, distinction,
-    loadTags, loadActivations, filtersOf, counts, classesOf, hasActivations, hasRow, activation, means, maxima };
+  return {
+    description,
+    layers,
+    classes,
+    nClasses,
+    selectors,
+    rules,
+    activations,
+    classOfKey,
+    className,
+    distinction,
+    loadTags,
+    loadActivations,
+    filtersOf,
+    counts,
+    classesOf,
+    hasActivations,
+    hasRow,
+    activation,
+    means,
+    maxima,
+  };
 })();

@@ -1,21 +1,36 @@
-/* visualize_panels.js - the details beside the map: tags per layer, a class and its filters, a filter and its tags. */
+/* visualize_panels.js - the details beside the map: tags per layer, a class and its filters. */
 'use strict';
 const panels = (() => {
-  const { el, number } = filtags;
+  const { el } = filtags;
   const { layers, classes, nClasses } = tagData;
-  const DIGITS = tagData.activations ? Math.min(7, Math.max(4, Math.ceil(-Math.log10(tagData.activations.greatestError || 1e-7)))) : 4;
-  const activationText = (value) => (value === undefined ? '–' : value.toFixed(DIGITS));
+  /* As many digits as are true, five where they are to be read at a glance. */
+  const nTrue = tagData.activations ? Math.ceil(-Math.log10(tagData.activations.greatestError || 1e-7)) : 4;
+  const activationText = (value, most = 5) =>
+    value === undefined ? '–' : value.toFixed(Math.max(4, Math.min(most, nTrue)));
+  /* A label on screen: text of any direction, that leaves what is beside it alone. */
+  const labelText = (text, most) => el('bdi', {}, filtags.shorten(text, most));
   const count = (n, one, many = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
   const unique = (list) => [...new Set(list)];
   let actions = null; // {layer(i), class(c), filter(i, f)}
 
-  const fact = (value, what) => el('div', { class: 'fact' }, el('strong', {}, String(value)), el('span', { class: 'muted small' }, what));
+  const fact = (value, what) =>
+    el('div', { class: 'fact' }, el('strong', {}, String(value)), el('span', { class: 'muted small' }, what));
 
   function classLink(index, attributes = {}) {
     const distinction = tagData.distinction(index);
-    return el('button', { class: 'link wrap-name', type: 'button', dataset: { class: classes[index].id }, title: classTitle(index),
-      onclick: () => actions.class(index), ...attributes },
-    filtags.shorten(classes[index].label, 80), distinction ? el('span', { class: 'muted small' }, ` ${distinction}`) : null);
+    return el(
+      'button',
+      {
+        class: 'link wrap-name',
+        type: 'button',
+        dataset: { class: classes[index].id },
+        title: classTitle(index),
+        onclick: () => actions.class(index),
+        ...attributes,
+      },
+      labelText(classes[index].label, 80),
+      distinction ? el('span', { class: 'muted small' }, ` ${distinction}`) : null,
+    );
   }
 
   function classTitle(index) {
@@ -26,32 +41,37 @@ const panels = (() => {
     return parts.join(' · ');
   }
 
-  function tagChip(index, chosen, times) {
-    const distinction = tagData.distinction(index);
-    const value = chosen.value;
-    return el('button', { class: `tag ${chosen.isChosen ? 'chosen' : ''}`, type: 'button', title: classTitle(index),
-      dataset: { class: classes[index].id }, onclick: () => actions.class(index) },
-    filtags.shorten(classes[index].label, 60), distinction ? el('span', { class: 'muted' }, ` ${distinction}`) : null,
-    times > 1 ? el('span', { class: 'muted' }, ` ×${times}`) : null,
-    value === undefined ? null : el('span', { class: 'tag-value' }, value.toFixed(3)));
-  }
-
-  const filterLink = (layer, filter) => el('button', { class: 'link mono', type: 'button',
-    dataset: { layer: layers[layer].name, filter }, onclick: () => actions.filter(layer, filter) }, String(filter));
+  const filterLink = (layer, filter) =>
+    el(
+      'button',
+      {
+        class: 'link mono',
+        type: 'button',
+        dataset: { layer: layers[layer].name, filter },
+        onclick: () => actions.filter(layer, filter),
+      },
+      String(filter),
+    );
 
   /* ---------------------------------------------------------------- layers */
 
-  const SUMMARY = [['0 tags', 0, 0, 0], ['1 tag', 1, 1, 1], ['2–5 tags', 2, 5, 2], ['more', 6, Infinity, 3]];
-  const summarise = (selector) => layers.map((layer, i) => {
-    const counts = tagData.counts(layer, selector);
-    const row = { layer: i, name: layer.name, filters: layer.filters, tags: 0, most: 0, parts: [0, 0, 0, 0] };
-    for (const n of counts) {
-      row.tags += n;
-      row.most = Math.max(row.most, n);
-      row.parts[SUMMARY.findIndex(([, , last]) => n <= last)]++;
-    }
-    return row;
-  });
+  const SUMMARY = [
+    ['0 tags', 0, 0, 0],
+    ['1 tag', 1, 1, 1],
+    ['2–5 tags', 2, 5, 2],
+    ['more', 6, Infinity, 3],
+  ];
+  const summarise = (selector) =>
+    layers.map((layer, i) => {
+      const counts = tagData.counts(layer, selector);
+      const row = { layer: i, name: layer.name, filters: layer.filters, tags: 0, most: 0, parts: [0, 0, 0, 0] };
+      for (const n of counts) {
+        row.tags += n;
+        row.most = Math.max(row.most, n);
+        row.parts[SUMMARY.findIndex(([, , last]) => n <= last)]++;
+      }
+      return row;
+    });
   let isShare = true;
 
   function summaryPlot(rows, element) {
@@ -59,46 +79,139 @@ const panels = (() => {
       const names = rows.map((row) => filtags.plain(filtags.shorten(row.name, 24)));
       const places = rows.map((_, i) => i);
       const traces = SUMMARY.map(([title, , , bin], part) => ({
-        type: 'bar', orientation: 'h', name: title, y: places,
-        x: rows.map((row) => (isShare ? 100 * row.parts[part] / row.filters : row.parts[part])),
-        customdata: rows.map((row) => [filtags.plain(row.name), row.parts[part], row.filters,
-          (100 * row.parts[part] / row.filters).toFixed(1)]),
-        hovertemplate: `%{customdata[0]}<br>${title}: %{customdata[1]} of %{customdata[2]} filters (%{customdata[3]} %)<extra></extra>`,
+        type: 'bar',
+        orientation: 'h',
+        name: title,
+        y: places,
+        x: rows.map((row) => (isShare ? (100 * row.parts[part]) / row.filters : row.parts[part])),
+        customdata: rows.map((row) => [
+          filtags.plain(row.name),
+          row.parts[part],
+          row.filters,
+          ((100 * row.parts[part]) / row.filters).toFixed(1),
+        ]),
+        hovertemplate:
+          `%{customdata[0]}<br>${title}: %{customdata[1]} of %{customdata[2]} filters ` +
+          '(%{customdata[3]} %)<extra></extra>',
         marker: { color: filterMap.theme().bins[bin], line: { width: 0 } },
       }));
-      return [traces, {
-        barmode: 'stack', bargap: 0.25, height: 60 + 24 * rows.length, showlegend: false, dragmode: false, margin: { l: 10, r: 14, t: 4, b: 40 },
-        xaxis: { title: { text: isShare ? 'share of filters, %' : 'filters' }, range: isShare ? [0, 100] : undefined, dtick: isShare ? 25 : undefined, fixedrange: true },
-        yaxis: { autorange: 'reversed', showgrid: false, tickvals: places, ticktext: names, fixedrange: true, ticklen: 4 },
-      }, { displayModeBar: false }];
+      return [
+        traces,
+        {
+          barmode: 'stack',
+          bargap: 0.25,
+          height: 60 + 24 * rows.length,
+          showlegend: false,
+          dragmode: false,
+          margin: { l: 10, r: 14, t: 4, b: 40 },
+          xaxis: {
+            title: { text: isShare ? 'share of filters, %' : 'filters' },
+            range: isShare ? [0, 100] : undefined,
+            dtick: isShare ? 25 : undefined,
+            fixedrange: true,
+          },
+          yaxis: {
+            autorange: 'reversed',
+            showgrid: false,
+            tickvals: places,
+            ticktext: names,
+            fixedrange: true,
+            ticklen: 4,
+          },
+        },
+        { displayModeBar: false },
+      ];
     });
   }
 
   function showLayers(view, panel) {
     const rows = summarise(view.selector.index);
-    const total = rows.reduce((sum, row) => ({ filters: sum.filters + row.filters, tags: sum.tags + row.tags,
-      none: sum.none + row.parts[0], one: sum.one + row.parts[1] }), { filters: 0, tags: 0, none: 0, one: 0 });
-    const chart = el('div', { class: 'plot', id: 'summary-plot', role: 'img', 'aria-label': 'Filters of each layer by number of tags; the table below has the numbers' });
-    const toggle = el('div', { class: 'segmented small', role: 'group', 'aria-label': 'Unit' },
-      ...[['share', true], ['filters', false]].map(([title, share]) => el('button', { type: 'button',
-        'aria-pressed': String(isShare === share), dataset: { unit: title },
-        onclick: () => { isShare = share; showLayers(view, panel); } }, title)));
-    const table = filtags.table([
-      { title: 'layer', key: 'name', sort: (row) => row.layer, cell: (row) => el('button', { class: 'link', type: 'button',
-        dataset: { layer: row.name }, onclick: () => actions.layer(row.layer) }, filtags.shorten(row.name, 22)) },
-      { title: 'filters', key: 'filters', isNumber: true, cell: (row) => row.filters.toLocaleString('en') },
-      ...SUMMARY.map(([title], part) => ({ title: ['0', '1', '2–5', 'more'][part], isNumber: true,
-        sort: (row) => row.parts[part], cell: (row) => row.parts[part].toLocaleString('en') })),
-      { title: 'tags', key: 'tags', isNumber: true, cell: (row) => row.tags.toLocaleString('en') },
-      { title: 'most', key: 'most', isNumber: true, cell: (row) => row.most.toLocaleString('en') },
-    ], rows, { caption: 'Filters with 0, 1, 2–5 and more tags; all tags of a layer; most tags of one filter', limit: 400,
-      isChosen: (row) => row.layer === view.layer });
+    const total = rows.reduce(
+      (sum, row) => ({
+        filters: sum.filters + row.filters,
+        tags: sum.tags + row.tags,
+        none: sum.none + row.parts[0],
+        one: sum.one + row.parts[1],
+      }),
+      { filters: 0, tags: 0, none: 0, one: 0 },
+    );
+    const chart = el('div', {
+      class: 'plot',
+      id: 'summary-plot',
+      role: 'img',
+      'aria-label': 'Filters of each layer by number of tags; the table below has the numbers',
+    });
+    const toggle = el(
+      'div',
+      { class: 'segmented small', role: 'group', 'aria-label': 'Unit' },
+      ...[
+        ['share', true],
+        ['filters', false],
+      ].map(([title, share]) =>
+        el(
+          'button',
+          {
+            type: 'button',
+            'aria-pressed': String(isShare === share),
+            dataset: { unit: title },
+            onclick: () => {
+              isShare = share;
+              showLayers(view, panel);
+            },
+          },
+          title,
+        ),
+      ),
+    );
+    const table = filtags.table(
+      [
+        {
+          title: 'layer',
+          key: 'name',
+          sort: (row) => row.layer,
+          cell: (row) =>
+            el(
+              'button',
+              { class: 'link', type: 'button', dataset: { layer: row.name }, onclick: () => actions.layer(row.layer) },
+              filtags.shorten(row.name, 22),
+            ),
+        },
+        { title: 'filters', key: 'filters', isNumber: true, cell: (row) => row.filters.toLocaleString('en') },
+        ...SUMMARY.map(([title], part) => ({
+          title: ['0', '1', '2–5', 'more'][part],
+          isNumber: true,
+          sort: (row) => row.parts[part],
+          cell: (row) => row.parts[part].toLocaleString('en'),
+        })),
+        { title: 'tags', key: 'tags', isNumber: true, cell: (row) => row.tags.toLocaleString('en') },
+        { title: 'most', key: 'most', isNumber: true, cell: (row) => row.most.toLocaleString('en') },
+      ],
+      rows,
+      {
+        caption: 'Filters with 0, 1, 2–5 and more tags; all tags of a layer; most tags of one filter',
+        limit: 400,
+        isChosen: (row) => row.layer === view.layer,
+      },
+    );
     table.id = 'summary-table';
     panel.replaceChildren(
-      el('div', { class: 'facts' }, fact(total.filters.toLocaleString('en'), 'filters'), fact(total.tags.toLocaleString('en'), 'tags'),
-        fact(total.none.toLocaleString('en'), 'without a tag'), fact(total.one.toLocaleString('en'), 'of one class')),
+      el(
+        'div',
+        { class: 'facts' },
+        fact(total.filters.toLocaleString('en'), 'filters'),
+        fact(total.tags.toLocaleString('en'), 'tags'),
+        fact(total.none.toLocaleString('en'), 'without a tag'),
+        fact(total.one.toLocaleString('en'), 'of one class'),
+      ),
       el('div', { class: 'row' }, el('h3', {}, 'Tags per layer'), el('span', { class: 'space' }), toggle),
-      el('p', { class: 'note keys' }, ...SUMMARY.flatMap(([title, , , bin]) => [el('span', { class: `swatch bin-${bin}` }), title])), chart, table);
+      el(
+        'p',
+        { class: 'note keys' },
+        ...SUMMARY.flatMap(([title, , , bin]) => [el('span', { class: `swatch bin-${bin}` }), title]),
+      ),
+      chart,
+      table,
+    );
     return summaryPlot(rows, chart);
   }
 
@@ -110,7 +223,12 @@ const panels = (() => {
     layers.forEach((layer, i) => {
       const counts = tagData.counts(layer, view.selector.index);
       for (const filter of unique(tagData.filtersOf(layer, view.classIndex, view.selector.index))) {
-        rows.push({ layer: i, filter, others: counts[filter] - 1, value: tagData.activation(layer, filter, view.classIndex) });
+        rows.push({
+          layer: i,
+          filter,
+          others: counts[filter] - 1,
+          value: tagData.activation(layer, filter, view.classIndex),
+        });
       }
     });
     const isValued = tagData.hasActivations() && tagData.hasRow(view.classIndex);
@@ -128,7 +246,8 @@ const panels = (() => {
   }
 
   function showAllClasses(view, panel) {
-    const nFilters = new Uint32Array(nClasses), nOwn = new Uint32Array(nClasses);
+    const nFilters = new Uint32Array(nClasses),
+      nOwn = new Uint32Array(nClasses);
     for (const layer of layers) {
       const counts = tagData.counts(layer, view.selector.index);
       for (let c = 0; c < nClasses; c++) {
@@ -138,133 +257,166 @@ const panels = (() => {
         }
       }
     }
-    const hasWnids = classes.some((one) => one.wnid), hasNumbers = classes.some((one) => one.number !== undefined);
-    const table = filtags.table([
-      { title: 'class', key: 'label', cell: (one) => classLink(one.index) },
-      ...(hasWnids ? [{ title: 'wnid', key: 'wnid', sort: (one) => one.wnid || '', cell: (one) => el('span', { class: 'mono' }, one.wnid || '–') }] : []),
-      ...(hasNumbers ? [{ title: 'number', isNumber: true, sort: (one) => one.number || 0, cell: (one) => (one.number === undefined ? '–' : String(one.number)) }] : []),
-      { title: 'filters', isNumber: true, sort: (one) => nFilters[one.index], cell: (one) => nFilters[one.index].toLocaleString('en') },
-      { title: 'its own', isNumber: true, sort: (one) => nOwn[one.index], cell: (one) => nOwn[one.index].toLocaleString('en') },
-    ], classes, { caption: 'Classes; filters that they tag, and those that no other class tags' });
+    const hasWnids = classes.some((one) => one.wnid),
+      hasNumbers = classes.some((one) => one.number !== undefined);
+    const table = filtags.table(
+      [
+        { title: 'class', key: 'label', cell: (one) => classLink(one.index) },
+        ...(hasWnids
+          ? [
+              {
+                title: 'wnid',
+                key: 'wnid',
+                sort: (one) => one.wnid || '',
+                cell: (one) => el('span', { class: 'mono' }, one.wnid || '–'),
+              },
+            ]
+          : []),
+        ...(hasNumbers
+          ? [
+              {
+                title: 'number',
+                isNumber: true,
+                sort: (one) => one.number || 0,
+                cell: (one) => (one.number === undefined ? '–' : String(one.number)),
+              },
+            ]
+          : []),
+        {
+          title: 'filters',
+          isNumber: true,
+          sort: (one) => nFilters[one.index],
+          cell: (one) => nFilters[one.index].toLocaleString('en'),
+        },
+        {
+          title: 'its own',
+          isNumber: true,
+          sort: (one) => nOwn[one.index],
+          cell: (one) => nOwn[one.index].toLocaleString('en'),
+        },
+      ],
+      classes,
+      { caption: 'Classes; filters that they tag, and those that no other class tags' },
+    );
     table.id = 'class-table';
-    panel.replaceChildren(el('p', { class: 'muted' }, `Choose one of ${count(nClasses, 'class', 'classes')}: its filters light up in every layer.`), table);
+    panel.replaceChildren(
+      el(
+        'p',
+        { class: 'muted' },
+        `Choose one of ${count(nClasses, 'class', 'classes')}: its filters light up in every layer.`,
+      ),
+      table,
+    );
   }
 
   function showClass(view, panel) {
-    if (view.classIndex === null) { showAllClasses(view, panel); return; }
+    if (view.classIndex === null) {
+      showAllClasses(view, panel);
+      return;
+    }
     const one = classes[view.classIndex];
     const rows = filtersOfClass(view);
     const nOwn = rows.filter((row) => row.others === 0).length;
     const isValued = tagData.hasActivations() && tagData.hasRow(view.classIndex);
-    const table = filtags.table([
-      ...(isValued ? [{ title: 'activation', key: 'value', isNumber: true, cell: (row) => activationText(row.value) }] : []),
-      { title: 'layer', sort: (row) => row.layer, cell: (row) => el('button', { class: 'link', type: 'button', onclick: () => actions.layer(row.layer) }, filtags.shorten(layers[row.layer].name, 28)) },
-      { title: 'filter', isNumber: true, sort: (row) => row.filter, cell: (row) => filterLink(row.layer, row.filter) },
-      { title: 'other classes', isNumber: true, sort: (row) => row.others, cell: (row) => row.others.toLocaleString('en') },
-    ], rows, { caption: `Filters that this class tags with ${view.selectorText}${isValued ? ', strongest first' : ''}`,
-      isChosen: (row) => row.layer === view.layer && row.filter === view.filter });
+    const table = filtags.table(
+      [
+        ...(isValued
+          ? [{ title: 'activation', key: 'value', isNumber: true, cell: (row) => activationText(row.value) }]
+          : []),
+        {
+          title: 'layer',
+          sort: (row) => row.layer,
+          cell: (row) =>
+            el(
+              'button',
+              { class: 'link', type: 'button', onclick: () => actions.layer(row.layer) },
+              filtags.shorten(layers[row.layer].name, 28),
+            ),
+        },
+        {
+          title: 'filter',
+          isNumber: true,
+          sort: (row) => row.filter,
+          cell: (row) => filterLink(row.layer, row.filter),
+        },
+        {
+          title: 'other classes',
+          isNumber: true,
+          sort: (row) => row.others,
+          cell: (row) => row.others.toLocaleString('en'),
+        },
+      ],
+      rows,
+      {
+        caption: `Filters that this class tags with ${view.selectorText}${isValued ? ', strongest first' : ''}`,
+        isChosen: (row) => row.layer === view.layer && row.filter === view.filter,
+      },
+    );
     table.id = 'class-filters';
     const near = companions(rows, view);
     panel.replaceChildren(
-      el('div', { class: 'row' },
-        el('h2', { class: 'wrap', id: 'class-name' }, one.label), el('span', { class: 'space' }),
-        el('button', { type: 'button', id: 'class-clear', onclick: () => actions.class(null) }, 'All classes')),
-      el('p', { class: 'muted small mono wrap' }, [one.wnid, one.number === undefined ? null : `class ${one.number}`,
-        one.label === one.key || one.wnid === one.key ? null : one.key].filter(Boolean).join(' · ')),
+      el(
+        'div',
+        { class: 'row' },
+        el('h2', { class: 'wrap', id: 'class-name' }, one.label),
+        el('span', { class: 'space' }),
+        el('button', { type: 'button', id: 'class-clear', onclick: () => actions.class(null) }, 'All classes'),
+      ),
+      el(
+        'p',
+        { class: 'muted small mono wrap' },
+        [
+          one.wnid,
+          one.number === undefined ? null : `class ${one.number}`,
+          one.label === one.key || one.wnid === one.key ? null : one.key,
+        ]
+          .filter(Boolean)
+          .join(' · '),
+      ),
       ...notesOfClass(one),
-      el('div', { class: 'facts' }, fact(rows.length.toLocaleString('en'), rows.length === 1 ? 'filter' : 'filters'),
-        fact(new Set(rows.map((row) => row.layer)).size, `of ${layers.length} layers`), fact(nOwn.toLocaleString('en'), 'tagged by no other class')),
-      near.length ? el('div', { class: 'near' }, el('h3', {}, 'Shares most filters with'), el('div', {}, ...near.map(([other, n]) =>
-        el('button', { class: 'tag', type: 'button', dataset: { class: classes[other].id }, title: classTitle(other), onclick: () => actions.class(other) },
-          filtags.shorten(tagData.className(other), 50), el('span', { class: 'tag-value' }, n.toLocaleString('en')))))) : '',
-      table);
+      el(
+        'div',
+        { class: 'facts' },
+        fact(rows.length.toLocaleString('en'), rows.length === 1 ? 'filter' : 'filters'),
+        fact(new Set(rows.map((row) => row.layer)).size, `of ${layers.length} layers`),
+        fact(nOwn.toLocaleString('en'), 'tagged by no other class'),
+      ),
+      near.length
+        ? el(
+            'div',
+            { class: 'near' },
+            el('h3', {}, 'Shares most filters with'),
+            el(
+              'div',
+              {},
+              ...near.map(([other, n]) =>
+                el(
+                  'button',
+                  {
+                    class: 'tag',
+                    type: 'button',
+                    dataset: { class: classes[other].id },
+                    title: classTitle(other),
+                    onclick: () => actions.class(other),
+                  },
+                  labelText(tagData.className(other), 50),
+                  el('span', { class: 'tag-value' }, n.toLocaleString('en')),
+                ),
+              ),
+            ),
+          )
+        : '',
+      table,
+    );
   }
 
   function notesOfClass(one) {
     const note = (text) => [el('p', { class: 'note warning' }, text)];
-    if (one.ambiguous) return note('Several classes of step 1 have this label: there are no class activations for it alone.');
-    if (tagData.activations && one.row === undefined) return note('This class has no class activations in step 1’s file.');
+    if (one.ambiguous)
+      return note('Several classes of step 1 have this label: there are no class activations for it alone.');
+    if (tagData.activations && one.row === undefined)
+      return note('This class has no class activations in step 1’s file.');
     return [];
-  }
-
-  /* ---------------------------------------------------------------- filter */
-
-  const MANY_BARS = 30;
-  let showsAllBars = false;
-
-  function activationBars(view, element, tagged) {
-    const layer = layers[view.layer];
-    let rows = classes.filter((one) => one.row !== undefined)
-      .map((one) => ({ index: one.index, value: tagData.activation(layer, view.filter, one.index) }))
-      .sort((a, b) => b.value - a.value || a.index - b.index);
-    const isLong = rows.length > MANY_BARS && showsAllBars;
-    if (!isLong) rows = rows.slice(0, MANY_BARS);
-    const names = rows.map((row) => filtags.plain(tagData.className(row.index)));
-    const places = rows.map((_, i) => i + 1);
-    element.dataset.bars = rows.length;
-    return filtags.plot(element, () => {
-      const colors = filterMap.theme(), [blue] = filtags.colors();
-      const bar = {
-        type: 'bar', customdata: rows.map((row, i) => [names[i], activationText(row.value), tagged.has(row.index) ? 'tagged' : 'not tagged', classes[row.index].id]),
-        hovertemplate: '%{customdata[0]}<br>class activation %{customdata[1]}<br>%{customdata[2]}<extra></extra>',
-        marker: { color: rows.map((row) => (tagged.has(row.index) ? colors.lit : blue)), line: { width: rows.map((row) => (view.classIndex === row.index ? 2 : 0)), color: colors.ring } },
-      };
-      const values = rows.map((row) => row.value), title = { text: 'class activation' };
-      if (isLong) {
-        return [[{ ...bar, x: places, y: values }], { height: 300, bargap: 0, margin: { l: 55, r: 10, t: 10, b: 40 },
-          xaxis: { title: { text: 'classes, strongest first' } }, yaxis: { title, rangemode: 'tozero' } }, { displayModeBar: false }];
-      }
-      return [[{ ...bar, orientation: 'h', y: places, x: values }], { height: 60 + 19 * rows.length, bargap: 0.2, dragmode: false,
-        margin: { l: 10, r: 15, t: 5, b: 40 }, xaxis: { title, rangemode: 'tozero', fixedrange: true },
-        yaxis: { autorange: 'reversed', fixedrange: true, showgrid: false, tickvals: places, ticklen: 4,
-          ticktext: rows.map((row) => filtags.plain(filtags.shorten(tagData.className(row.index).replace(/\s+/g, ' '), 26))) } }, { displayModeBar: false }];
-    }).then(() => element.on && element.on('plotly_click', (event) => actions.class(tagData.classOfKey.get(event.points[0].customdata[3]))));
-  }
-
-  function barsSection(view, tagged) {
-    if (!tagData.activations) return [el('p', { class: 'note' }, 'This page was made without class activations.')];
-    if (!tagData.hasActivations()) return [el('p', { class: 'muted' }, 'Class activations are being unpacked …')];
-    const { rows } = tagData.activations;
-    const toggle = rows > MANY_BARS ? el('div', { class: 'segmented small', role: 'group', 'aria-label': 'Classes shown' },
-      ...[[`strongest ${MANY_BARS}`, false], [`all ${rows.toLocaleString('en')}`, true]].map(([title, all]) => el('button', { type: 'button',
-        dataset: { bars: all ? 'all' : 'strongest' }, 'aria-pressed': String(showsAllBars === all),
-        onclick: () => { showsAllBars = all; showFilter(view, document.getElementById('panel-filter')); } }, title))) : null;
-    const chart = el('div', { class: 'plot', id: 'activation-plot', role: 'group', 'aria-label': 'Class activations of this filter, strongest first' });
-    const key = el('p', { class: 'note keys' }, el('span', { class: 'swatch lit' }), 'tagged with ', view.selectorText, ' ', el('span', { class: 'swatch other' }), 'not tagged');
-    return [el('div', { class: 'row' }, el('h3', {}, 'Class activations'), el('span', { class: 'space' }), toggle), key, chart];
-  }
-
-  function showFilter(view, panel) {
-    if (view.filter === null || view.layer === null) {
-      panel.replaceChildren(el('p', { class: 'muted' }, 'Choose a filter: a cell of the map, a number in a list, or search for ',
-        el('span', { class: 'mono' }, `17@${layers[layers.length - 1].name}`), '.'));
-      return;
-    }
-    const layer = layers[view.layer];
-    const list = tagData.classesOf(layer, view.filter, view.selector.index);
-    const times = new Map();
-    for (const index of list) times.set(index, (times.get(index) || 0) + 1);
-    const tags = [...times.keys()].map((index) => ({ index, value: tagData.activation(layer, view.filter, index) }))
-      .sort((a, b) => (b.value === undefined ? -1 : b.value) - (a.value === undefined ? -1 : a.value) || a.index - b.index);
-    const chips = tags.map((tag) => tagChip(tag.index, { isChosen: tag.index === view.classIndex, value: tag.value }, times.get(tag.index)));
-    const shown = el('div', { id: 'tags', class: 'tags' }, ...chips.slice(0, 60));
-    if (chips.length > 60) {
-      const more = el('button', { type: 'button', onclick: () => { more.remove(); shown.append(...chips.slice(60)); } }, `Show all ${chips.length.toLocaleString('en')}`);
-      shown.append(more);
-    }
-    const bars = barsSection(view, times);
-    panel.replaceChildren(
-      el('div', { class: 'row' },
-        el('h2', { class: 'wrap', id: 'filter-name' }, `${layer.name} `, el('span', { class: 'muted' }, 'filter '), String(view.filter)),
-        el('span', { class: 'space' }),
-        el('button', { type: 'button', 'aria-label': 'Previous filter', title: 'Previous filter (←)', onclick: () => actions.step(-1) }, '←'),
-        el('button', { type: 'button', 'aria-label': 'Next filter', title: 'Next filter (→)', onclick: () => actions.step(1) }, '→')),
-      el('p', { class: 'muted small' }, `${count(list.length, 'tag')} with ${view.selectorText}`),
-      chips.length ? shown : el('p', { id: 'tags', class: 'note' }, 'No class has this filter among its most active ones. A higher value of k or q gives more filters a tag.'),
-      ...pictures.section(view),
-      ...bars);
-    const chart = panel.querySelector('#activation-plot');
-    if (chart) activationBars(view, chart, times);
   }
 
   /* ---------------------------------------------------------------- what the pointer is over */
@@ -275,30 +427,62 @@ const panels = (() => {
     const total = tagData.counts(layer, view.selector.index)[filter];
     const valued = tags.map((index) => [index, tagData.activation(layer, filter, index)]);
     valued.sort((a, b) => (b[1] || 0) - (a[1] || 0) || a[0] - b[0]);
-    const rows = valued.slice(0, 8).map(([index, value]) => el('li', { class: index === view.classIndex ? 'chosen' : null },
-      el('span', {}, filtags.shorten(tagData.className(index), 42)), value === undefined ? null : el('span', { class: 'mono' }, activationText(value))));
+    const rows = valued
+      .slice(0, 8)
+      .map(([index, value]) =>
+        el(
+          'li',
+          { class: index === view.classIndex ? 'chosen' : null },
+          labelText(tagData.className(index), 42),
+          value === undefined ? null : el('span', { class: 'mono' }, activationText(value)),
+        ),
+      );
     const values = [];
     if (tagData.hasActivations()) {
-      values.push(`mean ${activationText(tagData.means(layer)[filter])}`, `max ${activationText(tagData.maxima(layer)[filter])}`);
+      values.push(
+        `mean ${activationText(tagData.means(layer)[filter])}`,
+        `max ${activationText(tagData.maxima(layer)[filter])}`,
+      );
       const own = view.classIndex === null ? undefined : tagData.activation(layer, filter, view.classIndex);
       if (own !== undefined) values.unshift(`chosen class ${activationText(own)}`);
     }
-    return [el('strong', {}, `${filtags.shorten(layer.name, 40)} · filter ${filter}`),
+    return [
+      el('strong', {}, `${filtags.shorten(layer.name, 40)} · filter ${filter}`),
       el('div', { class: 'muted' }, count(total, 'tag'), tags.length > 8 ? `, the first 8:` : total ? ':' : ''),
-      el('ul', {}, ...rows), values.length ? el('div', { class: 'muted' }, values.join(' · ')) : ''];
+      el('ul', {}, ...rows),
+      values.length ? el('div', { class: 'muted' }, values.join(' · ')) : '',
+    ];
   }
 
   function say(view) {
     if (view.filter === null || view.layer === null) return '';
     const tags = unique(tagData.classesOf(layers[view.layer], view.filter, view.selector.index));
-    const names = tags.slice(0, 5).map((index) => tagData.className(index)).join(', ');
-    return `${layers[view.layer].name}, filter ${view.filter}: ${count(tags.length, 'tag')}${names ? `: ${names}` : ''}`;
+    const names = tags
+      .slice(0, 5)
+      .map((index) => tagData.className(index))
+      .join(', ');
+    const what = `${layers[view.layer].name}, filter ${view.filter}: ${count(tags.length, 'tag')}`;
+    return names ? `${what}: ${names}` : what;
   }
 
-  const show = { layers: showLayers, class: showClass, filter: showFilter };
+  const show = { layers: showLayers, class: showClass };
   return {
-    use(handlers) { actions = handlers; },
-    show(tab, view) { return show[tab](view, document.getElementById(`panel-${tab}`)); },
-    tip, say, summarise, classTitle, activationText, number,
+    use(handlers) {
+      actions = handlers;
+    },
+    show(tab, view) {
+      return show[tab](view, document.getElementById(`panel-${tab}`));
+    },
+    /* visualize_filter.js has the third. */
+    add(tab, draw) {
+      show[tab] = draw;
+    },
+    actions: () => actions,
+    tip,
+    say,
+    classTitle,
+    activationText,
+    count,
+    labelText,
   };
 })();

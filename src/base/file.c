@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+enum { STREAM_BUFFER_BYTES = 1 << 18 };
+
 static filtags_status read_stream(int fd, const char *path, size_t limit_bytes, struct buffer *contents) {
     char block[65536];
     for (;;) {
@@ -77,6 +79,7 @@ filtags_status file_writer_open(struct file_writer *writer, const char *final_pa
         unlink(writer->temporary_path);
         goto fail;
     }
+    setvbuf(writer->stream, NULL, _IOFBF, STREAM_BUFFER_BYTES); /* tag files have gigabytes */
     free(folder);
     return FILTAGS_OK;
 fail:

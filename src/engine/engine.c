@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -30,14 +31,35 @@ static filtags_status prepare_weights(struct filtags_engine *engine, filtags_mod
         const struct plan_step *step = &engine->plan.steps[s];
         struct prepared *prepared = &engine->prepared[step->node];
         status = weight_reader_read(reader, (size_t)step->node);
-        if (status == FILTAGS_OK) status = prepare_step(engine->graph, step, engine->library, prepared);
+        if (status == FILTAGS_OK)
+            status = prepare_step(engine->graph, step, engine->library, engine->kernels, prepared);
         weight_reader_drop(reader, (size_t)step->node);
-        if (prepared->conv && conv_scratchpad_bytes(prepared->conv) > engine->scratchpad_bytes)
-            engine->scratchpad_bytes = conv_scratchpad_bytes(prepared->conv);
+        const size_t scratchpad_bytes = prepared->own    ? prepared->own->scratch_bytes
+                                        : prepared->conv ? conv_scratchpad_bytes(prepared->conv)
+                                                         : 0;
+        if (scratchpad_bytes > engine->scratchpad_bytes) engine->scratchpad_bytes = scratchpad_bytes;
     }
     conv_release_threads(n_threads);
     weight_reader_close(reader);
     return status;
+}
+
+/* A ReLU that follows a convolution at once, and overwrites what it reads, is done where the convolution stores its
+ * result. */
+static void absorb_relus(struct filtags_engine *engine) {
+    const struct plan *plan = &engine->plan;
+    for (size_t g = 0; g < plan->n_groups; g++) {
+        if (plan->groups[g].n_steps < 2) continue;
+        const struct plan_step *root = &plan->steps[plan->groups[g].first_step];
+        struct plan_step *next = &plan->steps[plan->groups[g].first_step + 1];
+        const struct node *node = &engine->graph->nodes[next->node];
+        const struct activation *activation = &node->activation;
+        if (!engine->prepared[root->node].own || root->tap != PLAN_NOTHING || node->op != OP_ACTIVATION) continue;
+        next->is_absorbed = node->inputs[0] == root->node &&
+                            plan->storage_of[root->node] == plan->storage_of[next->node] &&
+                            activation->kind == ACT_RELU && activation->alpha == 0 && activation->threshold == 0 &&
+                            activation->max_value == INFINITY;
+    }
 }
 
 filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_options *options,
@@ -61,6 +83,7 @@ filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_
         status = prepare_weights(made, model);
         model_drop_weights(model);
     }
+    if (status == FILTAGS_OK) absorb_relus(made);
     if (status == FILTAGS_OK) *engine = made;
     else filtags_engine_destroy(made);
     return status;

@@ -188,37 +188,104 @@ void execute_finish_tap(struct filtags_worker *worker, size_t tap_index, size_t 
             memcpy(row + plan->taps[i].first_filter, row + tap->first_filter, tap->n_filters * sizeof *row);
 }
 
-static void execute_strips(struct filtags_worker *worker, const struct plan_group *group, size_t image) {
+static void start_taps(struct filtags_worker *worker, const struct plan_group *group) {
     const struct plan *plan = &worker->engine->plan;
     const struct plan_step *steps = plan->steps + group->first_step;
-    const size_t c = group->n_channels;
-    size_t strip = STRIP_BYTES / (c * sizeof(float));
-    if (strip < STRIP_MIN_PIXELS) strip = STRIP_MIN_PIXELS;
     for (size_t s = 0; s < group->n_steps; s++)
         if (steps[s].tap != PLAN_NOTHING) {
             const struct plan_tap *tap = &plan->taps[steps[s].tap];
             tap_start(worker->sums + tap->first_filter, tap->n_filters, worker->ranges[steps[s].tap]);
         }
-    for (size_t first = 0; first < group->n_pixels; first += strip) {
-        const size_t n_pixels = group->n_pixels - first < strip ? group->n_pixels - first : strip;
-        for (size_t s = 0; s < group->n_steps; s++) {
-            if (steps[s].is_pointwise) execute_strip(worker, &steps[s], image, first, n_pixels, c);
-            if (steps[s].tap != PLAN_NOTHING) tap_strip(worker, &steps[s], image, first, n_pixels, c);
-        }
-    }
+}
+
+static void finish_taps(struct filtags_worker *worker, const struct plan_group *group, size_t image) {
+    const struct plan_step *steps = worker->engine->plan.steps + group->first_step;
     for (size_t s = 0; s < group->n_steps; s++)
         if (steps[s].tap != PLAN_NOTHING) execute_finish_tap(worker, (size_t)steps[s].tap, image);
 }
 
+/* Everything behind the root, for pixels [first, end). Where a run of pixels is cut into strips changes no bit. */
+static void execute_strips(struct filtags_worker *worker, const struct plan_group *group, size_t image, size_t first,
+                           size_t end) {
+    const struct plan_step *steps = worker->engine->plan.steps + group->first_step;
+    const size_t c = group->n_channels;
+    size_t strip = STRIP_BYTES / (c * sizeof(float));
+    if (strip < STRIP_MIN_PIXELS) strip = STRIP_MIN_PIXELS;
+    for (; first < end; first += strip) {
+        const size_t n_pixels = end - first < strip ? end - first : strip;
+        for (size_t s = 0; s < group->n_steps; s++) {
+            if (steps[s].is_pointwise && !steps[s].is_absorbed)
+                execute_strip(worker, &steps[s], image, first, n_pixels, c);
+            if (steps[s].tap != PLAN_NOTHING) tap_strip(worker, &steps[s], image, first, n_pixels, c);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------ groups */
+
+static void execute_all_strips(struct filtags_worker *worker, const struct plan_group *group, size_t image) {
+    if (!group->has_strips) return;
+    start_taps(worker, group);
+    execute_strips(worker, group, image, 0, group->n_pixels);
+    finish_taps(worker, group, image);
+}
+
+/* A convolution by our kernels, a portion of its output at a time, and everything behind it while that is in cache: an
+ * output that the next step overwrites never gets to memory. */
+static void execute_own_conv(struct filtags_worker *worker, const struct plan_group *group, size_t image,
+                             struct conv_own_call *call) {
+    const struct filtags_engine *engine = worker->engine;
+    const struct plan_step *root = &engine->plan.steps[group->first_step];
+    const struct conv_own *conv = engine->prepared[root->node].own;
+    call->in = execute_output(worker, root->input, image);
+    call->out = execute_output(worker, root->node, image);
+    call->n_images = 1;
+    start_taps(worker, group);
+    for (size_t unit = 0; unit < conv->n_units; unit += call->n_units) {
+        const size_t end_pixel = (unit + conv->portion) * conv->unit_pixels;
+        call->first_unit = unit;
+        call->n_units = conv->n_units - unit < conv->portion ? conv->n_units - unit : conv->portion;
+        conv_own_run(conv, engine->kernels, call, worker->scratchpad);
+        if (group->has_strips)
+            execute_strips(worker, group, image, unit * conv->unit_pixels,
+                           end_pixel < group->n_pixels ? end_pixel : group->n_pixels);
+    }
+    finish_taps(worker, group, image);
+}
+
+static void execute_own_convs(struct filtags_worker *worker, const struct plan_group *group) {
+    const struct filtags_engine *engine = worker->engine;
+    const struct plan_step *root = &engine->plan.steps[group->first_step];
+    const struct conv_own *conv = engine->prepared[root->node].own;
+    struct conv_own_call call = {.in_stride = image_stride(worker, root->input),
+                                 .out_stride = image_stride(worker, root->node),
+                                 .is_relu = group->n_steps > 1 && root[1].is_absorbed};
+    if (conv->is_layer_wide) {
+        call.in = execute_output(worker, root->input, 0);
+        call.out = execute_output(worker, root->node, 0);
+        call.n_images = worker->n_images;
+        call.n_units = conv->n_units;
+        conv_own_run(conv, engine->kernels, &call, worker->scratchpad);
+    }
+    for (size_t image = 0; image < worker->n_images; image++) {
+        if (conv->is_layer_wide) execute_all_strips(worker, group, image);
+        else execute_own_conv(worker, group, image, &call);
+    }
+}
+
 filtags_status execute_group(struct filtags_worker *worker, const struct plan_group *group) {
     const struct plan_step *root = &worker->engine->plan.steps[group->first_step];
+    if (worker->engine->prepared[root->node].own) {
+        execute_own_convs(worker, group);
+        return FILTAGS_OK;
+    }
     if (group->is_batched) execute_dense(worker, &worker->engine->graph->nodes[root->node], root->node, 0, true);
     for (size_t image = 0; image < worker->n_images; image++) {
         if (!group->is_batched && !root->is_pointwise) {
             filtags_status status = execute_root(worker, root, image);
             if (status != FILTAGS_OK) return status;
         }
-        if (group->has_strips) execute_strips(worker, group, image);
+        execute_all_strips(worker, group, image);
     }
     return FILTAGS_OK;
 }

@@ -197,4 +197,9 @@ const struct kernels KERNEL(kernels) = {
     .global_max_pool = global_max_pool,
     .dense = KERNEL(kernel_dense),
     .conv = KERNEL(kernel_conv),
+    .conv_gemm = KERNEL(kernel_conv_gemm),
+    .conv_rows = KERNEL(kernel_conv_rows),
+    .conv_winograd = KERNEL(kernel_conv_winograd),
+    .panel = PANEL,
+    .winograd_weights = KERNEL(kernel_winograd_weights),
 };

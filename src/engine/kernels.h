@@ -13,7 +13,7 @@
 #include "model/graph.h"
 
 /* Raised whenever the bits of a kernel's results may change: files that resume a run carry it. */
-enum { KERNELS_VERSION = 1 };
+enum { KERNELS_VERSION = 2 };
 
 /* Columns of a dense kernel that lie together: [ceil(c_out / DENSE_PANEL), c_in, DENSE_PANEL], the last panel
  * filled up with zeros. */
@@ -26,6 +26,30 @@ struct conv_shape {
     size_t in_h, in_w, in_c, out_h, out_w, out_c, groups;
     struct window window;
 };
+
+/* Work for our own convolutions (see conv_own.h), which know no groups: part of each of n_images pictures. */
+struct conv_job {
+    const struct conv_shape *shape;
+    size_t tile_h, tile_w;    /* Winograd: outputs of a tile; along an axis on which the kernel has length 1: 1 */
+    size_t block;             /* pixels or tiles that are computed together */
+    const float *kernel;      /* in panels, as conv_own.c lays them out */
+    const float *bias;        /* [whole panels] or NULL */
+    bool is_relu;             /* max(0, .) of what is stored */
+    size_t n_images;
+    const float *in;          /* [n_images][in_h, in_w, in_c], in_stride floats from picture to picture */
+    float *out;               /* [n_images][out_h, out_w, out_c], likewise */
+    size_t in_stride, out_stride;
+    size_t first_unit, n_units; /* of every picture: output pixels (gemm), their rows, or rows of tiles (Winograd) */
+    float *scratch;           /* 64-byte aligned */
+};
+
+/* Floats between the rows of pixels in scratch: at least n, a multiple of 16, and no power of two, so that rows do not
+ * fall on the same lines of the cache. A macro, because kernel files share no functions. */
+#define CONV_ROW_FLOATS(n) (((n) + 15) / 16 * 16 + 16)
+
+/* Floats of a row of the input with its padding: as much as the windows of a row of outputs reach. */
+#define CONV_PADDED_ROW_FLOATS(shape) \
+    (((shape)->out_w - 1) * (shape)->window.stride_w * (shape)->in_c + (shape)->window.kernel_w * (shape)->in_c)
 
 struct pool_shape {
     size_t in_h, in_w, c, out_h, out_w;
@@ -70,6 +94,18 @@ struct kernels {
 
     /* Direct convolution, for shapes that oneDNN has no fast kernel for. bias [out_c] or NULL. */
     void (*conv)(const struct conv_shape *shape, const float *in, const float *kernel, const float *bias, float *out);
+
+    /* Convolutions as products of matrices, the input's windows being gathered for it or (of few channels, without
+     * dilation) padded row by row; and by Winograd's method. Columns of the kernel lie together in panels. */
+    void (*conv_gemm)(const struct conv_job *job);
+    void (*conv_rows)(const struct conv_job *job);
+    void (*conv_winograd)(const struct conv_job *job);
+    size_t panel;
+
+    /* panels [points][ceil(out_c / panel), in_c, panel] = the kernel's Winograd transform, computed in double and
+     * rounded once. kernel: [kernel_h, kernel_w, in_c, out_c]. */
+    void (*winograd_weights)(const struct conv_shape *shape, size_t tile_h, size_t tile_w, const float *kernel,
+                             float *panels);
 };
 
 /* The table for an instruction set that isa_resolve gave. */

@@ -25,6 +25,7 @@ struct plan_step {
     int node;
     int tap;              /* the tap that reads the output, or PLAN_NOTHING */
     bool is_pointwise;    /* else the root of its group */
+    bool is_absorbed;     /* the root does it while it stores its result */
     int input;            /* CONV: input node and window, in which an OP_PAD in front of it has been taken in */
     struct window window;
 };

@@ -32,13 +32,16 @@ void prepare_conv_shape(const struct graph *graph, const struct plan_step *step,
 }
 
 static filtags_status prepare_conv(const struct graph *graph, const struct plan_step *step,
-                                   struct conv_library *library, struct prepared *prepared) {
+                                   struct conv_library *library, const struct kernels *kernels,
+                                   struct prepared *prepared) {
     const struct node *node = &graph->nodes[step->node];
     if (library) {
         struct conv_shape shape;
+        const float *kernel = weight_values(graph, node->kernel), *bias = weight_values(graph, node->bias);
         prepare_conv_shape(graph, step, &shape);
-        filtags_status status = conv_create(library, &shape, weight_values(graph, node->kernel),
-                                            weight_values(graph, node->bias), &prepared->conv);
+        filtags_status status = conv_own_create(kernels, &shape, kernel, bias, &prepared->own);
+        if (status != FILTAGS_OK || prepared->own) return status;
+        status = conv_create(library, &shape, kernel, bias, &prepared->conv);
         if (status != FILTAGS_OK || prepared->conv) return status;
     }
     filtags_status status = copy_weight(graph, node->kernel, &prepared->kernel);
@@ -85,14 +88,14 @@ static filtags_status prepare_scale_shift(const struct graph *graph, const struc
 }
 
 filtags_status prepare_step(const struct graph *graph, const struct plan_step *step, struct conv_library *library,
-                            struct prepared *prepared) {
+                            const struct kernels *kernels, struct prepared *prepared) {
     const struct node *node = &graph->nodes[step->node];
     filtags_status status = FILTAGS_OK;
     if ((node->op == OP_CONV || node->op == OP_DENSE || node->op == OP_PRELU) && !weight_values(graph, node->kernel))
         return error_set(FILTAGS_ERROR_INTERNAL, "layer '%s': its weights were not read",
                          graph->layers[node->layer].info.name);
     switch (node->op) {
-    case OP_CONV: return prepare_conv(graph, step, library, prepared);
+    case OP_CONV: return prepare_conv(graph, step, library, kernels, prepared);
     case OP_DENSE:
         if (library) return prepare_dense(graph, node, prepared);
         status = copy_weight(graph, node->kernel, &prepared->kernel);
@@ -104,6 +107,7 @@ filtags_status prepare_step(const struct graph *graph, const struct plan_step *s
 }
 
 void prepared_free(struct prepared *prepared) {
+    conv_own_destroy(prepared->own);
     conv_destroy(prepared->conv);
     free(prepared->kernel);
     free(prepared->bias);

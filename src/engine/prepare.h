@@ -3,9 +3,11 @@
 #define FILTAGS_ENGINE_PREPARE_H
 
 #include "engine/conv_onednn.h"
+#include "engine/conv_own.h"
 #include "engine/plan.h"
 
 struct prepared {
+    struct conv_own *own; /* CONV that our kernels run; then the others are NULL */
     struct conv *conv;    /* CONV that oneDNN runs; then kernel and bias are NULL */
     float *kernel;        /* CONV: as in the graph. DENSE: as in the graph for the reference engine, else in panels */
     float *bias;          /* [c_out] or NULL */
@@ -19,7 +21,8 @@ void prepare_conv_shape(const struct graph *graph, const struct plan_step *step,
 /* Copy a step's parameters out of the graph, which must hold them. library: NULL for the reference engine. MEMORY,
  * INTERNAL. */
 FILTAGS_MUST_USE filtags_status prepare_step(const struct graph *graph, const struct plan_step *step,
-                                             struct conv_library *library, struct prepared *prepared);
+                                             struct conv_library *library, const struct kernels *kernels,
+                                             struct prepared *prepared);
 void prepared_free(struct prepared *prepared);
 
 #endif

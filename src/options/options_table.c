@@ -57,30 +57,33 @@ static const filtags_command command_table[N_COMMANDS] = {
      "", ""},
     {"demo", "", "All four steps on the built-in network and pictures",
      "Unpacks a small network and 600 pictures of clothes (Fashion-MNIST) that the program carries with it, runs the "
-     "four steps on them and tells what came out. A good first command.",
+     "four steps on them, tells what came out, and makes the pages of visualize, plot-hitrates and explain. A good "
+     "first command.",
      "", ""},
     {"single-image", "si-eval si_eval", "Count the tags of every test picture of one class",
-     "Runs the network on the test pictures of one class (--classes-img) and counts, for each picture and each k and q, "
-     "the tags of its most active filters, over all layers and over the last layer alone; beside them the network's own "
-     "prediction, and the totals over the pictures.\n\n"
-     "Reads the -vars.pkl of step 2 and writes RUNID-SI-NETWORK-results.txt.",
+     "Runs the network on the test pictures of one class (--classes-img) and counts, for each picture and each k and "
+     "q, the tags of its most active filters, over all layers and over the last layer alone; beside them the network's "
+     "own prediction, and the totals over the pictures.\n\n"
+     "Reads the -vars.pkl of step 2 and writes RUNID-SI-NETWORK-results.txt, and the same as -varsX.pkl in the form of "
+     "step 3's. The model, the pictures, the split and the seed are those of step 1 unless they are given.",
      "FILE", ""},
     {"decode", "labdecode labeldecode", "Turn wnids in tags into words: n02088364 into beagle",
      "Replaces the labels of a tag file by readable ones: those of --class-index, else of the run's own class index, "
      "else ImageNet's, which the program has with it.\n\n"
      "Reads the -vars.pkl of step 2 and writes RUNID-TFD-NETWORK-vars.pkl in the same form, and "
-     "RUNID-TFD-NETWORK-listing.txt with one filter a line. Where two classes share a label, the listing adds the wnid.",
+     "RUNID-TFD-NETWORK-listing.txt with one filter a line. Where two classes share a label, the listing adds the "
+     "wnid.",
      "FILE", ""},
     {"visualize", "filTagsvis", "A page that shows the tags of all filters",
-     "Writes RUNID-VIS-NETWORK.html, one file that opens in any browser, offline: a map of layers and filters, the filters "
-     "of a class, the tags and class activations of a filter, and - where step 1 ran with --top-images - the pictures "
-     "that excite it most, with heat maps.\n\n"
+     "Writes RUNID-VIS-NETWORK.html, one file that opens in any browser, offline: a map of layers and filters, the "
+     "filters of a class, the tags and class activations of a filter, and - where step 1 ran with --top-images - the "
+     "pictures that excite it most, with heat maps.\n\n"
      "Reads the -vars.pkl of step 2 (decoded or not), or a listing, and the class activations of step 1.",
      "FILE", ""},
     {"plot-hitrates", "hitrates-plots hitrates_plots", "Plot the hit rates",
-     "Draws the hit rate against m, with a line for each k, and against k and q, with a line for each m, for all classes "
-     "and each of them, over all layers and over the last one. Writes RUNID-HP-NETWORK.html, one file that opens in any "
-     "browser, and the plots of all classes as .svg and .png.\n\n"
+     "Draws the hit rate against m, with a line for each k, and against k and q, with a line for each m, for all "
+     "classes and each of them, over all layers and over the last one. Writes RUNID-HP-NETWORK.html, one file that "
+     "opens in any browser, and the plots of all classes as .svg and .png.\n\n"
      "Reads the -vars.pkl of step 4.",
      "FILE", ""},
     {"explain", "", "Explain the classification of single pictures",
@@ -146,7 +149,8 @@ static const struct option_row option_table[N_OPTIONS] = {
         .commands = COMMAND_TAG | COMMAND_VISUALIZE, .required_in = COMMAND_TAG, .offset = FIELD(activations_file)},
     [OPTION_FILTAGS_FILE] = {
         .name = "filtags-file", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = CHAIN_GROUP,
-        .help = "The -vars.pkl of step 2. The argument FILE means the same, but for explain, whose arguments are pictures.",
+        .help = "The -vars.pkl of step 2. The argument FILE means the same, but for explain, whose arguments are "
+                "pictures.",
         .commands = READ_TAGS, .required_in = READ_TAGS & ~(unsigned)COMMAND_VISUALIZE, .offset = FIELD(filtags_file)},
     [OPTION_EVAL_FILE] = {
         .name = "eval-file", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = CHAIN_GROUP,
@@ -201,7 +205,7 @@ static const struct option_row option_table[N_OPTIONS] = {
                         "many as outputs",
         .group = NETWORK_GROUP,
         .help = "Names of the network's outputs: line i is 'wnid label' for output i. The first word is what class "
-                "folders are compared with.",
+                "folders are compared with. For decode: names of any classes, in any order.",
         .commands = STEPS_WITH_NETWORK | COMMAND_DECODE, .inherited_in = INHERIT, .offset = FIELD(class_index)},
     [OPTION_LAYERS] = {
         .name = "layers", .placeholder = "LIST", .type = OPTION_IS_TEXT, .default_value = "conv",
@@ -214,16 +218,18 @@ static const struct option_row option_table[N_OPTIONS] = {
         .name = "images-dir", .short_name = 'i', .placeholder = "DIR", .type = OPTION_IS_PATH, .group = PICTURES_GROUP,
         .help = "Folder with one folder of pictures a class (JPEG, PNG, TIFF, BMP, PPM).",
         .commands = STEPS_WITH_NETWORK & ~(unsigned)COMMAND_EXPLAIN, .required_in = STARTS_FROM_MODEL,
-        .inherited_in = INHERIT, .offset = FIELD(images_dir)},
+        .inherited_in = INHERIT & ~(unsigned)COMMAND_EXPLAIN, .offset = FIELD(images_dir)},
     [OPTION_SPLIT] = {
         .name = "split", .placeholder = "SHARE", .type = OPTION_IS_REAL, .default_value = "0.2", .lowest = 0,
         .highest = 1,
         .group = PICTURES_GROUP, .help = "Share of the pictures that is kept back for the evaluation, 0 to 1.",
-        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT, .offset = FIELD(split)},
+        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT & STEPS_WITH_SPLIT,
+        .offset = FIELD(split)},
     [OPTION_SEED_RN] = {
         .name = "seed-rn", .placeholder = "N", .type = OPTION_IS_INTEGER, .default_value = "123", .lowest = 0,
         .highest = 4294967295.0, .group = PICTURES_GROUP, .help = "Random seed of the split, 0 to 4294967295.",
-        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT, .offset = FIELD(seed_rn)},
+        .commands = STEPS_WITH_SPLIT, .inherited_in = INHERIT & STEPS_WITH_SPLIT,
+        .offset = FIELD(seed_rn)},
     [OPTION_LIMIT] = {
         .name = "limit", .short_name = 'n', .placeholder = "N", .type = OPTION_IS_INTEGER,
         .default_note = "all pictures",
@@ -250,7 +256,8 @@ static const struct option_row option_table[N_OPTIONS] = {
     [OPTION_CLASSES_IMG] = {
         .name = "classes-img", .placeholder = "LIST", .type = OPTION_IS_NAMES, .default_note = "all",
         .lowest = 1, .highest = 1e6, .group = TAGGING_GROUP,
-        .help = "Classes to report: numbers from 1, ranges such as 1..10, or labels, separated by commas.",
+        .help = "Classes to report: numbers from 1, ranges such as 1..10, or labels, separated by commas. For "
+                "single-image: one.",
         .commands = COMMAND_HITRATES | COMMAND_PIPELINE | COMMAND_SINGLE_IMAGE, .required_in = COMMAND_SINGLE_IMAGE,
         .offset = FIELD(classes_img)},
     [OPTION_TOP_IMAGES] = {
@@ -323,9 +330,11 @@ static const struct {
     {COMMAND_EVALUATE, OPTION_K_Q, "1,5,25", NULL},
     {COMMAND_HITRATES | COMMAND_DECODE | COMMAND_VISUALIZE, OPTION_K_Q, NULL, "all in the file"},
     {COMMAND_SINGLE_IMAGE, OPTION_K_Q, "1,5,25", NULL},
+    {COMMAND_DECODE, OPTION_CLASS_INDEX, NULL, "the run's own, else ImageNet's"},
     {COMMAND_EXPLAIN, OPTION_K_Q, "5", NULL},
     {COMMAND_PIPELINE, OPTION_K_Q, NULL, "0..100 for the tags, 1,5,25 for the evaluation"},
     {COMMAND_DEMO, OPTION_SAVE_DIR, "filtags-demo", NULL},
+    {COMMAND_DEMO, OPTION_TOP_IMAGES, "4", NULL},
 };
 
 /* The public view of the table: an option of a command, with that command's default. Made once. */

@@ -87,8 +87,8 @@ static void write_script(FILE *stream, enum web_file file) {
 }
 
 void page_end(struct page *page) {
-    static const enum web_file parts[] = {WEB_VISUALIZE_DATA_JS, WEB_VISUALIZE_MAP_JS, WEB_VISUALIZE_PICTURES_JS,
-                                          WEB_VISUALIZE_PANELS_JS};
+    static const enum web_file parts[] = {WEB_VISUALIZE_DATA_JS,   WEB_VISUALIZE_MAP_JS,    WEB_VISUALIZE_PICTURES_JS,
+                                          WEB_VISUALIZE_PANELS_JS, WEB_VISUALIZE_FILTER_JS, WEB_VISUALIZE_SEARCH_JS};
     write_script(page->stream, WEB_PLOTLY_JS);
     write_script(page->stream, WEB_BASE_JS);
     for (size_t i = 0; page->kind == PAGE_VISUALIZE && i < sizeof parts / sizeof *parts; i++)

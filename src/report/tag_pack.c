@@ -93,7 +93,7 @@ static filtags_status place_set(struct class_packer *packer, size_t class_index,
     if (status) return status;
     uint32_t *end = to->sequence + packer->n_entries;
     size_t run = packer->n_runs, n_rest = SIZE_MAX;
-    /* Only the last run can grow, what comes behind an earlier one being taken; an earlier one may have the very same. */
+    /* Only the last run can grow, what comes behind an earlier one being taken; an earlier one may be the very same. */
     while (run > 0 && n_rest == SIZE_MAX) {
         run--;
         size_t held = packer->run_selector[run] * to->n_classes + class_index;

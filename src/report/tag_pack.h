@@ -23,7 +23,7 @@ struct packed_tags {
     uint32_t *first;    // [n_classes + 1] first[n_classes] is the number of all entries
     uint32_t *start;    // [n_selectors, n_classes]
     uint32_t *length;   // [n_selectors, n_classes]
-    uint32_t *sequence; // [first[n_classes]] filters of the layer, from 0; a filter that a class tags twice is there twice
+    uint32_t *sequence; // [first[n_classes]] filters of the layer, from 0; one that a class tags twice is there twice
 };
 
 /* Pack the tags of a layer's filters, [first_filter, first_filter + n_filters) of each table. tags: [n_selectors].
@@ -45,8 +45,8 @@ void packed_tags_append(struct buffer *to, const struct packed_tags *packed);
 /* Append the class activations of a layer, each filter rounded to 2^n_bits levels between its least and its greatest
  * class: the least of every filter, then the greatest (float32 [n_filters] each, little-endian), then the levels
  * [n_filters, n_rows], all high bytes first where there are 16 bits. rows: [n_rows] of all filters, none NULL. A value
- * reads least + level * (greatest - least) / (2^n_bits - 1). *greatest_error grows to the greatest difference of a value
- * so read from the true one. n_bits: 8 or 16. */
+ * reads least + level * (greatest - least) / (2^n_bits - 1). *greatest_error grows to the greatest difference of such
+ * a value from the true one. n_bits: 8 or 16. */
 void packed_activations_append(struct buffer *to, const float *const *rows, size_t n_rows, size_t first_filter,
                                size_t n_filters, int n_bits, double *greatest_error);
 

@@ -24,6 +24,8 @@ EMBED(web_data_visualize_data_js, FILTAGS_WEB_DIR "/visualize_data.js");
 EMBED(web_data_visualize_map_js, FILTAGS_WEB_DIR "/visualize_map.js");
 EMBED(web_data_visualize_pictures_js, FILTAGS_WEB_DIR "/visualize_pictures.js");
 EMBED(web_data_visualize_panels_js, FILTAGS_WEB_DIR "/visualize_panels.js");
+EMBED(web_data_visualize_filter_js, FILTAGS_WEB_DIR "/visualize_filter.js");
+EMBED(web_data_visualize_search_js, FILTAGS_WEB_DIR "/visualize_search.js");
 EMBED(web_data_hitrates_html, FILTAGS_WEB_DIR "/hitrates.html");
 EMBED(web_data_hitrates_css, FILTAGS_WEB_DIR "/hitrates.css");
 EMBED(web_data_hitrates_js, FILTAGS_WEB_DIR "/hitrates.js");
@@ -46,6 +48,8 @@ const unsigned char *web_data(enum web_file file, size_t *n_bytes) {
                  [WEB_VISUALIZE_MAP_JS] = ROW(web_data_visualize_map_js),
                  [WEB_VISUALIZE_PICTURES_JS] = ROW(web_data_visualize_pictures_js),
                  [WEB_VISUALIZE_PANELS_JS] = ROW(web_data_visualize_panels_js),
+                 [WEB_VISUALIZE_FILTER_JS] = ROW(web_data_visualize_filter_js),
+                 [WEB_VISUALIZE_SEARCH_JS] = ROW(web_data_visualize_search_js),
                  [WEB_HITRATES_HTML] = ROW(web_data_hitrates_html),
                  [WEB_HITRATES_CSS] = ROW(web_data_hitrates_css),
                  [WEB_HITRATES_JS] = ROW(web_data_hitrates_js),

@@ -124,36 +124,40 @@ static filtags_status export_activations(const char *path, const struct run_reco
     return FILTAGS_OK;
 }
 
-static void export_tag_table(const struct tag_file *tags, size_t selector, const struct run_record *record,
-                             struct table_writer *table) {
-    const struct tag_table *of = &tags->tags[selector];
-    for (size_t layer = 0; layer < tags->table.n_layers; layer++) {
-        for (size_t filter = tags->table.first[layer]; filter < tags->table.first[layer + 1]; filter++) {
-            for (uint64_t i = of->offset[filter]; i < of->offset[filter + 1]; i++) {
-                table_text(table, selector < tags->n_k ? "k" : "q");
-                table_number(table, tags->selectors[selector].value, "%.17g");
-                table_layer(table, record, layer, tags->table.n_layers);
-                table_number(table, (double)(filter - tags->table.first[layer]), "%.0f");
-                table_text(table, tags->labels[of->labels[i]]);
+struct tag_export {
+    const struct run_record *record;
+    struct table_writer *table;
+};
+
+static filtags_status export_tag_table(void *context, const struct tag_file *file, struct selector selector,
+                                       const struct tag_table *tags) {
+    const struct tag_export *export = context;
+    struct table_writer *table = export->table;
+    for (size_t layer = 0; layer < file->table.n_layers; layer++) {
+        for (size_t filter = file->table.first[layer]; filter < file->table.first[layer + 1]; filter++) {
+            for (uint64_t i = tags->offset[filter]; i < tags->offset[filter + 1]; i++) {
+                table_text(table, selector.rule == FILTAGS_RULE_K ? "k" : "q");
+                table_number(table, selector.value, "%.17g");
+                table_layer(table, export->record, layer, file->table.n_layers);
+                table_number(table, (double)(filter - file->table.first[layer]), "%.0f");
+                table_text(table, file->labels[tags->labels[i]]);
             }
         }
     }
+    return FILTAGS_OK;
 }
 
 static filtags_status export_tags(struct step *step, const char *path, const struct run_record *record,
                                   struct table_writer *table) {
     static const char *const columns[] = {"rule", "value", "layer", "layer_name", "filter", "label"};
     static const struct number_list all = {0};
-    struct tag_file tags;
-    filtags_status status = tag_file_open(step, path, &all, &tags);
-    if (status) return status;
+    struct tag_export export = {record, table};
     table->columns = columns;
     table->n_columns = sizeof columns / sizeof *columns;
     table_begin(table);
-    for (size_t i = 0; i < tags.n_selectors; i++) export_tag_table(&tags, i, record, table);
-    table_end(table);
-    tag_file_close(&tags);
-    return FILTAGS_OK;
+    filtags_status status = tag_file_each(step, path, &all, export_tag_table, &export);
+    if (!status) table_end(table);
+    return status;
 }
 
 /* {k: {m: rate}} of one class, or of all (label NULL) */
@@ -177,7 +181,7 @@ static void export_rates(struct table_writer *table, const struct pickle_file *f
     }
 }
 
-static filtags_status export_hitrates(const struct variables *variables, struct table_writer *table) {
+static filtags_status export_rate_dicts(const struct variables *variables, struct table_writer *table) {
     static const char *const columns[] = {"rule", "layers", "class", "value", "m", "hit_rate"};
     static const struct {
         const char *total, *per_class, *rule, *layers;
@@ -209,27 +213,41 @@ static filtags_status export_hitrates(const struct variables *variables, struct 
     return FILTAGS_OK;
 }
 
+static filtags_status export_hitrates(const char *path, struct table_writer *table) {
+    struct variables variables;
+    filtags_status status = variables_open(path, &variables);
+    if (status) return status;
+    status = export_rate_dicts(&variables, table);
+    variables_close(&variables);
+    return status;
+}
+
 /* ---------------------------------------------------------------- the command */
+
+/* Damage, or variables that aren't those of the names, would be a better message. */
+static filtags_status refuse_file(const char *path) {
+    struct variables variables;
+    filtags_status status = variables_open(path, &variables);
+    if (status) return status;
+    variables_close(&variables);
+    return error_set(FILTAGS_ERROR_DATA, "%s: the -vars.pkl of step 1, 2 or 4 expected, found other variables", path);
+}
 
 /* Told by the variables, not by the file's name. */
 static filtags_status export_file(struct step *step, const char *path, struct table_writer *table) {
     struct variables variables = {0};
     struct run_record record = {0};
     bool is_found;
-    filtags_status status = variables_open(path, &variables);
+    filtags_status status = variables_open_names(path, &variables);
     if (!status) status = run_file_read_beside(path, &record, &is_found);
     if (!status) {
         bool is_activations = variables_has(&variables, "filter_act_1") || variables_has(&variables, "filter_act_0");
         bool is_tags = variables_has(&variables, "filTags_k") || variables_has(&variables, "labels_filters");
-        if (variables_has(&variables, "totalhit_k")) {
-            status = export_hitrates(&variables, table);
-        } else if (is_activations || is_tags) {
-            variables_close(&variables); /* read again, and checked, by the next call */
-            status = is_tags ? export_tags(step, path, &record, table) : export_activations(path, &record, table);
-        } else {
-            status = error_set(FILTAGS_ERROR_DATA,
-                               "%s: the -vars.pkl of step 1, 2 or 4 expected, found other variables", path);
-        }
+        bool is_hitrates = variables_has(&variables, "totalhit_k");
+        if (is_hitrates) status = export_hitrates(path, table);
+        else if (is_tags) status = export_tags(step, path, &record, table);
+        else if (is_activations) status = export_activations(path, &record, table);
+        else status = refuse_file(path);
     }
     variables_close(&variables);
     run_record_free(&record);

@@ -477,36 +477,52 @@ static void append_heading(struct buffer *to, const struct tag_file *tags, size_
     buffer_append_text(to, "\n");
 }
 
-static void append_filter(struct buffer *to, const struct tag_table *tags, size_t filter, const char *const *labels) {
-    struct buffer padded = {0};
-    for (uint64_t i = tags->offset[filter]; i < tags->offset[filter + 1]; i++) {
+/* What stands for each label, [n]: written once here, it is copied for every tag. MEMORY. */
+static filtags_status quote_labels(const char *const *labels, size_t n, struct buffer **result) {
+    struct buffer padded = {0}, *quoted = memory_new(n, sizeof *quoted);
+    bool has_failed = !quoted;
+    for (size_t i = 0; i < n && !has_failed; i++) {
         padded.size_bytes = 0;
-        buffer_printf(&padded, " %s ", labels[tags->labels[i]]);
-        to->has_failed = to->has_failed || padded.has_failed;
-        if (i > tags->offset[filter]) buffer_append_text(to, ", ");
-        python_append_repr(to, buffer_text(&padded));
+        buffer_printf(&padded, " %s ", labels[i]);
+        python_append_repr(&quoted[i], buffer_text(&padded));
+        has_failed = padded.has_failed || quoted[i].has_failed;
     }
     buffer_free(&padded);
+    *result = quoted;
+    return has_failed ? FILTAGS_ERROR_MEMORY : FILTAGS_OK;
+}
+
+static void append_filter(struct buffer *to, size_t number, const struct tag_table *tags, size_t filter,
+                          const struct buffer *quoted) {
+    buffer_printf(to, "%zu:[", number);
+    for (uint64_t i = tags->offset[filter]; i < tags->offset[filter + 1]; i++) {
+        const struct buffer *label = &quoted[tags->labels[i]];
+        if (i > tags->offset[filter]) buffer_append(to, ", ", 2);
+        buffer_append(to, label->data, label->size_bytes);
+    }
+    buffer_append(to, "]\n", 2);
 }
 
 filtags_status listing_write(FILE *stream, const char *path, const struct tag_file *tags, const char *const *labels,
                              const char *const *layer_names) {
     const struct filter_table *table = &tags->table;
-    struct buffer line = {0};
-    for (size_t s = 0; s < tags->n_selectors; s++) {
+    struct buffer line = {0}, *quoted;
+    filtags_status status = quote_labels(labels, tags->n_labels, &quoted);
+    for (size_t s = 0; !status && s < tags->n_selectors; s++) {
         for (size_t layer = 0; layer < table->n_layers; layer++) {
             append_heading(&line, tags, s, layer, layer_names);
             for (size_t filter = table->first[layer]; filter < table->first[layer + 1]; filter++) {
-                buffer_printf(&line, "%zu:[", filter - table->first[layer]);
-                append_filter(&line, &tags->tags[s], filter, labels);
-                buffer_append_text(&line, "]\n");
+                append_filter(&line, filter - table->first[layer], &tags->tags[s], filter, quoted);
                 fwrite(buffer_text(&line), 1, line.size_bytes, stream);
                 line.size_bytes = 0;
             }
         }
     }
-    bool has_failed = line.has_failed;
+    if (!status && line.has_failed) status = FILTAGS_ERROR_MEMORY;
+    if (!status && ferror(stream))
+        status = error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written whole", path);
+    for (size_t i = 0; quoted && i < tags->n_labels; i++) buffer_free(&quoted[i]);
+    free(quoted);
     buffer_free(&line);
-    if (has_failed) return FILTAGS_ERROR_MEMORY;
-    return ferror(stream) ? error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written whole", path) : FILTAGS_OK;
+    return status;
 }

@@ -31,6 +31,24 @@ filtags_status picture_list_create(const filtags_dataset *dataset, bool is_test,
     return FILTAGS_OK;
 }
 
+void picture_list_keep_class(struct picture_list *list, const filtags_dataset *dataset, bool is_test,
+                             size_t class_index) {
+    size_t n_all = 0, n_kept = 0;
+    for (size_t i = 0; i < list->n_all; i++) {
+        size_t class_of;
+        if (is_test) filtags_dataset_test_file(dataset, i, &class_of);
+        else filtags_dataset_train_file(dataset, i, &class_of);
+        n_all += class_of == class_index;
+    }
+    for (size_t i = 0; i < list->n_files; i++) {
+        if (list->class_of[i] != class_index) continue;
+        list->class_of[n_kept] = list->class_of[i];
+        list->files[n_kept++] = list->files[i];
+    }
+    list->n_files = n_kept;
+    list->n_all = n_all;
+}
+
 void picture_list_free(struct picture_list *list) {
     free(list->files);
     free(list->class_of);

@@ -17,6 +17,9 @@ struct picture_list {
  * MEMORY. */
 FILTAGS_MUST_USE filtags_status picture_list_create(const filtags_dataset *dataset, bool is_test, size_t limit,
                                                     struct picture_list *list);
+/* Leave the pictures of one class alone in the list. */
+void picture_list_keep_class(struct picture_list *list, const filtags_dataset *dataset, bool is_test,
+                             size_t class_index);
 void picture_list_free(struct picture_list *list);
 
 /* Append to a step's report what was left out, and how long all pictures would have taken. */

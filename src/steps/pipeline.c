@@ -1,67 +1,115 @@
-/* pipeline.c - the four steps in one go, and the demo on the built-in network. */
+/* pipeline.c - the four steps in one go, and the demo on the built-in network, with its pages. */
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "demo/demo.h"
 #include "report/account.h"
 #include "steps/steps.h"
 
-/* The main files of the steps so far. */
-struct chain {
-    char *activations, *tags, *evaluation, *hitrates;
+enum part_id {
+    ACTIVATIONS,
+    TAGS,
+    EVALUATION,
+    HIT_RATES,
+    N_STEPS, /* the parts of a pipeline; those that follow are the demo's, and make pages */
+    TAG_PAGE = N_STEPS,
+    HIT_RATE_PAGE,
+    EXPLANATION,
+    N_PARTS
 };
 
-static void chain_free(struct chain *chain) {
-    free(chain->activations);
-    free(chain->tags);
-    free(chain->evaluation);
-    free(chain->hitrates);
+/* The parts in the order in which they run: each takes the main file of an earlier one. */
+static const struct part {
+    const char *command, *kind;
+    filtags_status (*run)(struct step *step);
+    enum option_id input; /* takes the main file of part `from`; OPTION_NONE: the first part */
+    enum part_id from;
+    const char *shows;    /* what is on its page */
+} parts[N_PARTS] = {
+    [ACTIVATIONS] = {"activations", "QFA", step_activations, OPTION_NONE, ACTIVATIONS, NULL},
+    [TAGS] = {"tag", "TF", step_tag, OPTION_ACTIVATIONS_FILE, ACTIVATIONS, NULL},
+    [EVALUATION] = {"evaluate", "E", step_evaluate, OPTION_FILTAGS_FILE, TAGS, NULL},
+    [HIT_RATES] = {"hitrates", "HR", step_hitrates, OPTION_EVAL_FILE, EVALUATION, NULL},
+    [TAG_PAGE] = {"visualize", "VIS", step_visualize, OPTION_FILTAGS_FILE, TAGS,
+                  "every filter: its tags, its class activations, the pictures that excite it most"},
+    [HIT_RATE_PAGE] = {"plot-hitrates", "HP", step_plot_hitrates, OPTION_HITRATES_FILE, HIT_RATES,
+                       "how often the tags agree with the network, for each class, k, q and m"},
+    [EXPLANATION] = {"explain", "EX", step_explain, OPTION_FILTAGS_FILE, TAGS,
+                     "why a picture is taken for what it is: the filters, their tags, and where they look"},
+};
+
+/* A pipeline on its way. */
+struct pipeline {
+    filtags_options *options; /* the command's or, of the demo, a pipeline's */
+    struct step *step;
+    char run_id[RUN_ID_BYTES];
+    const char *picture;         /* for the explanation */
+    char *main_files[N_PARTS];
+};
+
+static void pipeline_free(struct pipeline *pipeline) {
+    for (size_t i = 0; i < N_PARTS; i++) free(pipeline->main_files[i]);
 }
 
-/* Run one step of the pipeline: its options are the pipeline's, as far as it has them, and its input file. */
-static filtags_status run_part(struct step *pipeline, const char *run_id, filtags_status (*run)(struct step *),
-                               const char *command, enum option_id input, const char *input_file, char **main_file) {
+/* One runID for all parts. */
+static filtags_status choose_run_id(struct pipeline *pipeline, size_t n_parts) {
+    const char *kinds[N_PARTS];
+    for (size_t i = 0; i < n_parts; i++) kinds[i] = parts[i].kind;
+    const filtags_options *options = pipeline->options;
+    return output_choose_run_id(options->save_dir, options->time_delta, kinds, n_parts, pipeline->run_id);
+}
+
+/* The part's options are the pipeline's, as far as it has them, and its input file. */
+static filtags_status derive_part(const struct pipeline *pipeline, enum part_id id, filtags_options **options) {
+    const struct part *part = &parts[id];
+    filtags_status status = options_derive(pipeline->options, part->command, options);
+    if (!status && part->input != OPTION_NONE)
+        status = options_set(*options, part->input, pipeline->main_files[part->from]);
+    if (!status && id == EXPLANATION) status = filtags_options_add_argument(*options, pipeline->picture);
+    /* of the pipeline's values one is enough to explain by */
+    if (!status && id == EXPLANATION)
+        status = options_set(*options, OPTION_K_Q, option_default(command_row((*options)->command), OPTION_K_Q));
+    return status;
+}
+
+static filtags_status run_part(struct pipeline *pipeline, enum part_id id) {
+    filtags_run *run = pipeline->step->run;
     filtags_options *options = NULL;
-    size_t n_before = pipeline->run->n_files;
-    filtags_status status = options_derive(pipeline->options, command, &options);
-    if (!status && input_file) status = options_set(options, input, input_file);
+    size_t n_before = run->n_files;
+    filtags_status status = derive_part(pipeline, id, &options);
     if (!status) {
         struct step part = {
-            .options = options, .callbacks = pipeline->callbacks, .run_id = run_id, .run = pipeline->run};
-        status = run(&part);
+            .options = options, .callbacks = pipeline->step->callbacks, .run_id = pipeline->run_id, .run = run};
+        status = parts[id].run(&part);
         buffer_free(&part.early_warnings);
     }
-    if (!status && !(*main_file = memory_copy_string(pipeline->run->files[n_before]))) status = FILTAGS_ERROR_MEMORY;
+    if (!status && !(pipeline->main_files[id] = memory_copy_string(run->files[n_before])))
+        status = FILTAGS_ERROR_MEMORY;
     filtags_options_destroy(options);
     return status;
 }
 
-static filtags_status run_all(struct step *step, struct chain *chain) {
-    static const char *const kinds[] = {"QFA", "TF", "E", "HR"};
-    char run_id[RUN_ID_BYTES];
-    filtags_status status = output_choose_run_id(step->options->save_dir, step->options->time_delta, kinds, 4, run_id);
-    if (!status)
-        status = run_part(step, run_id, step_activations, "activations", OPTION_NONE, NULL, &chain->activations);
-    if (!status)
-        status = run_part(step, run_id, step_tag, "tag", OPTION_ACTIVATIONS_FILE, chain->activations, &chain->tags);
-    if (!status)
-        status =
-            run_part(step, run_id, step_evaluate, "evaluate", OPTION_FILTAGS_FILE, chain->tags, &chain->evaluation);
-    if (!status)
-        status =
-            run_part(step, run_id, step_hitrates, "hitrates", OPTION_EVAL_FILE, chain->evaluation, &chain->hitrates);
+static filtags_status run_parts(struct pipeline *pipeline, enum part_id first, enum part_id end) {
+    filtags_status status = FILTAGS_OK;
+    for (enum part_id id = first; id < end && !status; id++) status = run_part(pipeline, id);
     return status;
 }
 
 filtags_status step_pipeline(struct step *step) {
-    struct chain chain = {0};
-    filtags_status status = run_all(step, &chain);
-    chain_free(&chain);
+    struct pipeline pipeline = {.options = step->options, .step = step};
+    filtags_status status = choose_run_id(&pipeline, N_STEPS);
+    if (!status) status = run_parts(&pipeline, ACTIVATIONS, N_STEPS);
+    if (!status) run_report_files(step->run, step->run->n_files);
+    pipeline_free(&pipeline);
     return status;
 }
 
 /* Few enough to read, and no k above the 24 filters of its smallest layers. */
 static const char demo_k_q[] = "0,1,2,5,10,20";
+
+/* Of the test pictures, which no filter's activation was averaged over. */
+static const char demo_picture[] = "Ankle-boot/Ankle-boot_0010.png";
 
 /* The demo is a pipeline on files that the program brings along. */
 static filtags_status derive_demo(const struct step *demo, const struct demo_paths *paths, filtags_options **options) {
@@ -71,22 +119,50 @@ static filtags_status derive_demo(const struct step *demo, const struct demo_pat
     if (!status) status = options_set(*options, OPTION_CLASS_INDEX, paths->class_index);
     if (!status) status = options_set(*options, OPTION_SAVE_DIR, demo->options->save_dir);
     if (!status && !options_is_given(demo->options, OPTION_K_Q)) status = options_set(*options, OPTION_K_Q, demo_k_q);
+    if (!status && !options_is_given(demo->options, OPTION_TOP_IMAGES)) {
+        const char *n_top = option_default(command_row(demo->options->command), OPTION_TOP_IMAGES);
+        status = options_set(*options, OPTION_TOP_IMAGES, n_top);
+    }
     return status;
+}
+
+static void report_pages(const struct pipeline *pipeline) {
+    struct buffer *report = &pipeline->step->run->report;
+    buffer_append_text(report, "\npages, to be opened in a browser:\n");
+    for (enum part_id id = TAG_PAGE; id < N_PARTS; id++)
+        buffer_printf(report, "  %s\n      %s\n", pipeline->main_files[id], parts[id].shows);
+}
+
+/* All parts, with the account of the network between the steps and the pages. */
+static filtags_status run_demo(struct pipeline *pipeline) {
+    filtags_run *run = pipeline->step->run;
+    filtags_status status = choose_run_id(pipeline, N_PARTS);
+    if (!status) status = run_parts(pipeline, ACTIVATIONS, N_STEPS);
+    if (!status) status = account_append(&run->report, pipeline->main_files[ACTIVATIONS]);
+    if (status) return status;
+    const size_t n_files_of_steps = run->n_files;
+    buffer_append_text(&run->report, "\n");
+    status = run_parts(pipeline, TAG_PAGE, N_PARTS);
+    if (status) return status;
+    run_report_files(run, n_files_of_steps);
+    report_pages(pipeline);
+    return FILTAGS_OK;
 }
 
 filtags_status step_demo(struct step *step) {
     struct demo_paths paths = {0};
-    struct chain chain = {0};
-    filtags_options *options = NULL;
+    struct pipeline pipeline = {.step = step};
+    char *picture = NULL;
     filtags_status status = demo_unpack(step->options->save_dir, &paths);
-    if (!status) status = derive_demo(step, &paths, &options);
+    if (!status && !(picture = path_join(paths.images_dir, demo_picture))) status = FILTAGS_ERROR_MEMORY;
+    if (!status) status = derive_demo(step, &paths, &pipeline.options);
     if (!status) {
-        struct step pipeline = {.options = options, .callbacks = step->callbacks, .run = step->run};
-        status = run_all(&pipeline, &chain);
+        pipeline.picture = picture;
+        status = run_demo(&pipeline);
     }
-    if (!status) status = account_append(&step->run->report, chain.activations);
-    filtags_options_destroy(options);
+    filtags_options_destroy(pipeline.options);
+    pipeline_free(&pipeline);
     demo_paths_free(&paths);
-    chain_free(&chain);
+    free(picture);
     return status;
 }

@@ -6,10 +6,10 @@
 #include "base/memory.h"
 #include "steps/steps.h"
 
+/* Pipelines report the files of their parts themselves. */
 enum {
-    WRITING_COMMANDS =
-        COMMAND_ACTIVATIONS | COMMAND_TAG | COMMAND_EVALUATE | COMMAND_HITRATES | COMMAND_PIPELINE | COMMAND_DEMO |
-        COMMAND_SINGLE_IMAGE | COMMAND_DECODE | COMMAND_VISUALIZE | COMMAND_PLOT_HITRATES | COMMAND_EXPLAIN
+    WRITING_COMMANDS = COMMAND_ACTIVATIONS | COMMAND_TAG | COMMAND_EVALUATE | COMMAND_HITRATES | COMMAND_SINGLE_IMAGE |
+                       COMMAND_DECODE | COMMAND_VISUALIZE | COMMAND_PLOT_HITRATES | COMMAND_EXPLAIN
 };
 
 static const struct {
@@ -40,7 +40,7 @@ filtags_status filtags_run_command(const filtags_options *options, const filtags
         if (steps[i].bit == bit) status = steps[i].run(&step);
     }
     buffer_free(&step.early_warnings);
-    if (!status && bit & WRITING_COMMANDS) run_report_files(run);
+    if (!status && bit & WRITING_COMMANDS) run_report_files(run, run->n_files);
     if (!status && run->report.has_failed) status = error_out_of_memory(run->report.size_bytes);
     if (status) goto fail;
     filtags_options_destroy(own);

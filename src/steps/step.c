@@ -39,11 +39,11 @@ filtags_status run_add_file(filtags_run *run, const char *path) {
     return FILTAGS_OK;
 }
 
-void run_report_files(filtags_run *run) {
+void run_report_files(filtags_run *run, size_t n_files) {
     static const char *const endings[] = {"-vars.pkl", "-vars1.pkl", "-results.txt", "-listing.txt",
                                             ".html",     ".svg",       ".png"};
     buffer_append_text(&run->report, "\nfiles:\n");
-    for (size_t i = 0; i < run->n_files; i++) {
+    for (size_t i = 0; i < n_files; i++) {
         bool is_main = false;
         for (size_t e = 0; e < sizeof endings / sizeof *endings; e++)
             is_main = is_main || text_ends_with(run->files[i], endings[e]);

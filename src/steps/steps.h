@@ -75,8 +75,8 @@ void step_log(struct step *step, filtags_log_level level, const char *format, ..
 /* The absolute path of something that exists. The caller frees it. IO: it doesn't. */
 FILTAGS_MUST_USE filtags_status path_absolute(const char *path, char **absolute);
 
-/* Append the main files of a run, a line each. */
-void run_report_files(filtags_run *run);
+/* Append the main ones of the first n_files files of a run, a line each. */
+void run_report_files(filtags_run *run, size_t n_files);
 
 FILTAGS_MUST_USE filtags_status run_add_file(filtags_run *run, const char *path);
 

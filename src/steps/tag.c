@@ -20,7 +20,9 @@ struct tag_run {
     struct selector *selectors; /* [n_selectors], those of k, then those of q */
     size_t n_selectors, n_k;
     struct output *output;
-    uint32_t *memos; /* [n_classes] place of a label in a pickle's memo */
+    struct class_ranks ranks;
+    uint32_t *memos;   /* [n_classes] place of a label in a pickle's memo */
+    uint32_t *classes; /* [n_classes] that tag a filter */
     uint64_t n_tags;
 };
 
@@ -88,8 +90,7 @@ static double estimate_bytes(const struct tag_run *run) {
     double reference_bytes = run->activations.n_classes <= 256 ? 2 : 5; /* to a label in the memo */
     double bytes = 0;
     for (size_t i = 0; i < run->n_selectors; i++) {
-        uint64_t n_tags = tags_count(table, (const float *const *)run->activations.rows, run->activations.n_classes,
-                                     run->selectors[i]);
+        uint64_t n_tags = class_ranks_count(&run->ranks, table, run->selectors[i]);
         /* a list costs up to 3 bytes; every label is written out once a pickle, which is little beside that */
         bytes += reference_bytes * (double)n_tags + 3.0 * (double)table->first[table->n_layers];
     }
@@ -109,21 +110,37 @@ static filtags_status check_room(struct tag_run *run, double bytes) {
 
 /* ---------------------------------------------------------------- files */
 
-/* {value: list over layers of list over filters of list of labels} of n selectors */
+/* A list over layers of lists over filters of lists of labels. */
+static void write_tags(struct pickle_writer *pickle, struct tag_run *run, struct selector selector) {
+    const struct filter_table *table = &run->activations.table;
+    pickle_list_open(pickle);
+    for (size_t layer = 0; layer < table->n_layers; layer++) {
+        size_t n = filtags_selection_size(selector.rule, selector.value, table->n_filters[layer]);
+        pickle_list_open(pickle);
+        for (size_t filter = table->first[layer]; filter < table->first[layer + 1]; filter++) {
+            size_t n_tags = class_ranks_tags(&run->ranks, filter, n, run->classes);
+            run->n_tags += n_tags;
+            pickle_list_open(pickle);
+            for (size_t i = 0; i < n_tags; i++) {
+                uint32_t class_index = run->classes[i];
+                pickle_str_shared(pickle, run->activations.labels[class_index], &run->memos[class_index]);
+            }
+            pickle_list_close(pickle);
+        }
+        pickle_list_close(pickle);
+    }
+    pickle_list_close(pickle);
+}
+
+/* {value: tags} of n selectors */
 static filtags_status write_dict(struct tag_run *run, FILE *stream, size_t first, size_t n) {
     struct pickle_writer pickle;
     for (size_t i = 0; i < run->activations.n_classes; i++) run->memos[i] = UINT32_MAX;
     pickle_begin(&pickle, stream);
     pickle_dict_open(&pickle);
     for (size_t i = first; i < first + n; i++) {
-        struct tag_table tags;
-        filtags_status status = tags_compute(&run->activations.table, (const float *const *)run->activations.rows,
-                                             run->activations.n_classes, run->selectors[i], &tags);
-        if (status) return status;
-        run->n_tags += tags.offset[tags.n_filters];
         pickle_number(&pickle, run->selectors[i].value);
-        tag_table_write(&pickle, &run->activations.table, &tags, run->activations.labels, run->memos);
-        tag_table_free(&tags);
+        write_tags(&pickle, run, run->selectors[i]);
         if (ferror(stream))
             return error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written whole", output_file(run->output, 0));
     }
@@ -180,6 +197,15 @@ static filtags_status write_files(struct tag_run *run) {
     return step_close_output(run->step, &run->output, &run->record, numbers, sizeof numbers / sizeof *numbers);
 }
 
+static filtags_status rank_classes(struct tag_run *run) {
+    size_t n_classes = run->activations.n_classes;
+    run->memos = memory_new(n_classes, sizeof *run->memos);
+    run->classes = memory_new(n_classes, sizeof *run->classes);
+    if (!run->memos || !run->classes) return FILTAGS_ERROR_MEMORY;
+    return class_ranks_create(&run->activations.table, (const float *const *)run->activations.rows, n_classes,
+                              &run->ranks);
+}
+
 filtags_status step_tag(struct step *step) {
     struct tag_run run = {.step = step};
     const char *path = step->options->activations_file;
@@ -187,8 +213,7 @@ filtags_status step_tag(struct step *step) {
     if (!status) status = step_inherit(step, path, &run.record);
     if (!status) status = step_set_previous(&run.record, "tag", path);
     if (!status) status = list_selectors(&run);
-    if (!status && !(run.memos = memory_new(run.activations.n_classes, sizeof *run.memos)))
-        status = FILTAGS_ERROR_MEMORY;
+    if (!status) status = rank_classes(&run);
     if (!status)
         status = step_open_output(step, "TF", run.record.network ? run.record.network : "network", &run.output);
     if (!status) {
@@ -199,7 +224,9 @@ filtags_status step_tag(struct step *step) {
     output_close(run.output, status ? filtags_error_message() : NULL);
     class_activations_close(&run.activations);
     run_record_free(&run.record);
+    class_ranks_free(&run.ranks);
     free(run.selectors);
     free(run.memos);
+    free(run.classes);
     return status;
 }

@@ -13,15 +13,36 @@ static const char *const variable_names[2][2] = {{[FILTAGS_RULE_K] = "filTags_k"
                                                  {[FILTAGS_RULE_K] = "labels_filters",
                                                   [FILTAGS_RULE_Q] = "labels_filters_per"}};
 
+/* The tags of one value of k or q, or the wish for them. */
+struct slot {
+    struct selector selector;
+    bool is_read;
+    struct tag_table tags;
+};
+
+struct slot_list {
+    struct slot *items; /* [n] */
+    size_t n, capacity;
+    bool takes_all; /* a slot is made for whatever is in the file; else the slots are what is wanted */
+};
+
 /* What is being read. */
 struct tag_reader {
     struct step *step;
     const struct variables *variables;
     struct tag_file *to;
-    uint32_t *label_of_str; /* [pickle_n_strs] number of a label + 1; 0: not seen yet */
-    size_t labels_capacity;
-    bool is_published; /* the published script's file: its keys of k are places in the list of values */
-    pickle_value values; /* there: the dict of q, whose keys are these values in order */
+    uint32_t *label_of_str; /* [strs_capacity] number of a label + 1; 0: not seen yet */
+    size_t strs_capacity, labels_capacity;
+    size_t index_of[2];       /* by rule: place of the variable in the file */
+    struct slot_list lists[2]; /* by rule */
+    bool is_published;        /* the published script's file: its keys of k are places in the list of values */
+    double *values;           /* [n_values] there: the keys of q in order */
+    size_t n_values, values_capacity;
+    size_t n_places;          /* there: keys of k */
+    double last_place;        /* there: the greatest */
+    bool are_keys_right;
+    tag_file_visit visit; /* NULL: keep the tags */
+    void *visit_context;
 };
 
 static const char *name_of(const struct tag_reader *reader, filtags_rule rule) {
@@ -33,8 +54,8 @@ static filtags_status refuse(const struct tag_reader *reader, struct selector se
                      selector.value, problem);
 }
 
-static filtags_status number_of_label(struct tag_reader *reader, pickle_value value, uint32_t *number) {
-    const struct pickle_file *file = reader->variables->file;
+static filtags_status number_of_label(struct tag_reader *reader, const struct pickle_file *file, pickle_value value,
+                                      uint32_t *number) {
     uint32_t *known = &reader->label_of_str[pickle_str_id(file, value)];
     if (!*known) {
         void *labels = reader->to->labels;
@@ -50,6 +71,18 @@ static filtags_status number_of_label(struct tag_reader *reader, pickle_value va
     return FILTAGS_OK;
 }
 
+/* Room for every string that has been met so far. */
+static filtags_status grow_strs(struct tag_reader *reader, const struct pickle_file *file) {
+    void *strs = reader->label_of_str;
+    size_t n_before = reader->strs_capacity;
+    if (memory_grow(&strs, &reader->strs_capacity, pickle_n_strs(file), sizeof *reader->label_of_str))
+        return FILTAGS_ERROR_MEMORY;
+    reader->label_of_str = strs;
+    if (reader->strs_capacity > n_before)
+        memset(reader->label_of_str + n_before, 0, (reader->strs_capacity - n_before) * sizeof *reader->label_of_str);
+    return FILTAGS_OK;
+}
+
 /* ---------------------------------------------------------------- one value of k or q */
 
 static bool is_list_of_lists(const struct pickle_file *file, pickle_value value) {
@@ -60,8 +93,8 @@ static bool is_list_of_lists(const struct pickle_file *file, pickle_value value)
     return true;
 }
 
-static filtags_status check_shape(struct tag_reader *reader, struct selector selector, pickle_value layers) {
-    const struct pickle_file *file = reader->variables->file;
+static filtags_status check_shape(struct tag_reader *reader, const struct pickle_file *file, struct selector selector,
+                                  pickle_value layers) {
     struct filter_table *table = &reader->to->table;
     if (!is_list_of_lists(file, layers))
         return refuse(reader, selector, "a list over layers of lists over filters expected");
@@ -96,9 +129,8 @@ static uint64_t count_tags(const struct pickle_file *file, pickle_value layers) 
     return n_tags;
 }
 
-static filtags_status copy_labels(struct tag_reader *reader, struct selector selector, pickle_value layers,
-                                  struct tag_table *tags) {
-    const struct pickle_file *file = reader->variables->file;
+static filtags_status copy_labels(struct tag_reader *reader, const struct pickle_file *file, struct selector selector,
+                                  pickle_value layers, struct tag_table *tags) {
     size_t filter = 0;
     for (size_t i = 0; i < pickle_length(file, layers); i++) {
         pickle_value layer = pickle_item(file, layers, i);
@@ -110,7 +142,7 @@ static filtags_status copy_labels(struct tag_reader *reader, struct selector sel
                 pickle_value label = pickle_item(file, list, t);
                 if (pickle_kind_of(file, label) != PICKLE_STR)
                     return refuse(reader, selector, "labels (str) expected, found something else");
-                filtags_status status = number_of_label(reader, label, &tags->labels[tags->offset[filter] + t]);
+                filtags_status status = number_of_label(reader, file, label, &tags->labels[tags->offset[filter] + t]);
                 if (status) return status;
             }
         }
@@ -118,143 +150,230 @@ static filtags_status copy_labels(struct tag_reader *reader, struct selector sel
     return FILTAGS_OK;
 }
 
-static filtags_status read_selector(struct tag_reader *reader, struct selector selector, pickle_value layers) {
-    struct tag_file *to = reader->to;
-    struct tag_table *tags = &to->tags[to->n_selectors];
-    filtags_status status = check_shape(reader, selector, layers);
+static filtags_status read_tags(struct tag_reader *reader, const struct pickle_file *file, struct selector selector,
+                                pickle_value layers, struct tag_table *result) {
+    filtags_status status = check_shape(reader, file, selector, layers);
+    if (!status) status = grow_strs(reader, file);
     if (status) return status;
-    tags->n_filters = to->table.first[to->table.n_layers];
-    tags->offset = memory_new(tags->n_filters + 1, sizeof *tags->offset);
-    tags->labels = memory_new(count_tags(reader->variables->file, layers), sizeof *tags->labels);
-    to->selectors[to->n_selectors++] = selector; /* from here on tag_file_close frees it */
-    if (!tags->offset || !tags->labels) return FILTAGS_ERROR_MEMORY;
-    return copy_labels(reader, selector, layers, tags);
+    struct tag_table tags = {.n_filters = reader->to->table.first[reader->to->table.n_layers]};
+    tags.offset = memory_new(tags.n_filters + 1, sizeof *tags.offset);
+    tags.labels = memory_new(count_tags(file, layers), sizeof *tags.labels);
+    if (!tags.offset || !tags.labels) status = FILTAGS_ERROR_MEMORY;
+    if (!status) status = copy_labels(reader, file, selector, layers, &tags);
+    if (status) tag_table_free(&tags);
+    else *result = tags;
+    return status;
+}
+
+/* ---------------------------------------------------------------- the published script's keys */
+
+static bool is_number(const struct pickle_file *file, pickle_value value) {
+    enum pickle_kind kind = pickle_kind_of(file, value);
+    return kind == PICKLE_INT || kind == PICKLE_FLOAT;
+}
+
+static filtags_status note_key(void *context, const struct pickle_file *file, size_t index, pickle_value key,
+                               pickle_value item) {
+    struct tag_reader *reader = context;
+    (void)item;
+    if (index == reader->index_of[FILTAGS_RULE_K]) {
+        bool is_place = pickle_kind_of(file, key) == PICKLE_INT && pickle_as_int(file, key) >= 0;
+        double place = is_place ? pickle_as_number(file, key) : -1;
+        reader->n_places++;
+        reader->are_keys_right = reader->are_keys_right && is_place;
+        if (place > reader->last_place) reader->last_place = place;
+    } else if (index == reader->index_of[FILTAGS_RULE_Q]) {
+        void *values = reader->values;
+        if (memory_grow(&values, &reader->values_capacity, reader->n_values + 1, sizeof *reader->values))
+            return FILTAGS_ERROR_MEMORY;
+        reader->values = values;
+        reader->are_keys_right = reader->are_keys_right && is_number(file, key);
+        reader->values[reader->n_values++] = is_number(file, key) ? pickle_as_number(file, key) : 0;
+    }
+    return FILTAGS_OK;
+}
+
+/* Both variables must be dicts. */
+static filtags_status check_kind(void *context, const struct pickle_file *file, size_t index, pickle_value value) {
+    const struct tag_reader *reader = context;
+    for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
+        if (index != reader->index_of[rule]) continue;
+        filtags_status status = variables_check_kind(reader->variables, name_of(reader, rule), PICKLE_DICT,
+                                                     pickle_kind_of(file, value));
+        if (status) return status;
+    }
+    return FILTAGS_OK;
+}
+
+static filtags_status find_variables(struct tag_reader *reader) {
+    filtags_status status = FILTAGS_OK;
+    for (int rule = FILTAGS_RULE_K; !status && rule <= FILTAGS_RULE_Q; rule++)
+        status = variables_find(reader->variables, name_of(reader, rule), &reader->index_of[rule]);
+    return status;
+}
+
+/* Read the file. That it has other variables than its names say is found before a variable is missed. */
+static filtags_status visit_variables(struct tag_reader *reader, const struct pickle_visitor *visitor) {
+    reader->index_of[FILTAGS_RULE_K] = reader->index_of[FILTAGS_RULE_Q] = SIZE_MAX;
+    filtags_status missing = find_variables(reader);
+    filtags_status status = variables_visit(reader->variables, visitor);
+    return status || !missing ? status : find_variables(reader);
+}
+
+/* The script went through one list of values for k and for q, in the same order. So the keys of q, which a dict keeps
+ * in their order, tell what the places that are k's keys stand for. They come last in the file: it is read once for
+ * the keys alone. */
+static filtags_status read_published_keys(struct tag_reader *reader) {
+    const struct pickle_visitor visitor = {reader, note_key, check_kind};
+    reader->are_keys_right = true;
+    reader->last_place = -1;
+    filtags_status status = visit_variables(reader, &visitor);
+    if (status) return status;
+    if (reader->are_keys_right && reader->n_places == reader->n_values &&
+        reader->last_place < (double)reader->n_values)
+        return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_DATA,
+                     "%s: labels_filters with the places 0, 1, ... of labels_filters_per's %zu values as keys "
+                     "expected, found others (%zu keys)",
+                     reader->variables->path, reader->n_values, reader->n_places);
+}
+
+/* The value of k or q that a key stands for. */
+static double value_of_key(const struct tag_reader *reader, filtags_rule rule, double key) {
+    return reader->is_published && rule == FILTAGS_RULE_K ? reader->values[(size_t)key] : key;
 }
 
 /* ---------------------------------------------------------------- the lists of k and of q */
 
-/* The value of k or q that a key stands for. */
-static double value_of_key(const struct tag_reader *reader, filtags_rule rule, pickle_value key) {
-    const struct pickle_file *file = reader->variables->file;
-    double number = pickle_as_number(file, key);
-    if (!reader->is_published || rule == FILTAGS_RULE_Q) return number;
-    pickle_value value, layers;
-    pickle_pair(file, reader->values, (size_t)number, &value, &layers); /* check_published: it is there */
-    return pickle_as_number(file, value);
+static filtags_status add_slot(struct slot_list *list, struct selector selector) {
+    void *items = list->items;
+    if (memory_grow(&items, &list->capacity, list->n + 1, sizeof *list->items)) return FILTAGS_ERROR_MEMORY;
+    list->items = items;
+    list->items[list->n++] = (struct slot){.selector = selector};
+    return FILTAGS_OK;
 }
 
-static bool find_layers(const struct tag_reader *reader, pickle_value dict, struct selector selector,
-                        pickle_value *layers) {
-    const struct pickle_file *file = reader->variables->file;
-    for (size_t i = 0; i < pickle_length(file, dict); i++) {
-        pickle_value key;
-        pickle_pair(file, dict, i, &key, layers);
-        enum pickle_kind kind = pickle_kind_of(file, key);
-        bool is_number = kind == PICKLE_INT || kind == PICKLE_FLOAT;
-        if (is_number && value_of_key(reader, selector.rule, key) == selector.value) return true;
-    }
-    return false;
-}
-
-/* The script went through one list of values for k and for q, in the same order. So the keys of q, which a dict keeps
- * in their order, tell what the places that are k's keys stand for. */
-static filtags_status check_published(struct tag_reader *reader) {
-    const struct variables *variables = reader->variables;
-    const struct pickle_file *file = variables->file;
-    pickle_value dict;
-    filtags_status status = variables_get(variables, name_of(reader, FILTAGS_RULE_K), PICKLE_DICT, &dict);
-    if (!status) status = variables_get(variables, name_of(reader, FILTAGS_RULE_Q), PICKLE_DICT, &reader->values);
-    if (status) return status;
-    size_t n_places = pickle_length(file, dict), n_values = pickle_length(file, reader->values);
-    bool are_keys_right = n_places == n_values;
-    for (size_t i = 0; i < n_places && are_keys_right; i++) {
-        pickle_value place, value, layers;
-        pickle_pair(file, dict, i, &place, &layers);
-        pickle_pair(file, reader->values, i, &value, &layers);
-        enum pickle_kind kind = pickle_kind_of(file, value);
-        are_keys_right = pickle_kind_of(file, place) == PICKLE_INT && pickle_as_int(file, place) >= 0 &&
-                         (uint64_t)pickle_as_int(file, place) < n_values &&
-                         (kind == PICKLE_INT || kind == PICKLE_FLOAT);
-    }
-    if (are_keys_right) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_DATA,
-                     "%s: labels_filters with the places 0, 1, ... of labels_filters_per's %zu values as keys "
-                     "expected, found others (%zu keys)",
-                     variables->path, n_values, n_places);
-}
-
-static filtags_status read_wanted(struct tag_reader *reader, filtags_rule rule, pickle_value dict,
-                                  const struct number_list *k_q) {
-    for (size_t i = 0; i < k_q->n; i++) {
-        pickle_value layers;
-        struct selector selector = {rule, k_q->values[i]};
-        if (rule == FILTAGS_RULE_K && selector.value != floor(selector.value)) continue;
-        if (!find_layers(reader, dict, selector, &layers)) {
-            step_log(reader->step, FILTAGS_LOG_WARNING, "%s has no tags for %s = %g: it is left out",
-                     reader->variables->path, rule == FILTAGS_RULE_K ? "k" : "q", selector.value);
-            continue;
+/* A fractional value serves q only. */
+static filtags_status list_wanted(struct tag_reader *reader, const struct number_list *k_q) {
+    for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
+        reader->lists[rule].takes_all = k_q->n == 0;
+        for (size_t i = 0; i < k_q->n; i++) {
+            struct selector selector = {(filtags_rule)rule, k_q->values[i]};
+            if (rule == FILTAGS_RULE_K && selector.value != floor(selector.value)) continue;
+            filtags_status status = add_slot(&reader->lists[rule], selector);
+            if (status) return status;
         }
-        filtags_status status = read_selector(reader, selector, layers);
-        if (status) return status;
     }
     return FILTAGS_OK;
 }
 
-static filtags_status read_all(struct tag_reader *reader, filtags_rule rule, pickle_value dict) {
-    const struct pickle_file *file = reader->variables->file;
-    for (size_t i = 0; i < pickle_length(file, dict); i++) {
-        pickle_value key, layers;
-        pickle_pair(file, dict, i, &key, &layers);
-        enum pickle_kind kind = pickle_kind_of(file, key);
-        if (kind != PICKLE_INT && kind != PICKLE_FLOAT) {
-            return error_set(FILTAGS_ERROR_DATA, "%s: %s: numbers as keys expected, found a %s",
-                             reader->variables->path, name_of(reader, rule), pickle_kind_name(kind));
-        }
-        filtags_status status = read_selector(reader, (struct selector){rule, value_of_key(reader, rule, key)}, layers);
+/* The slot that waits for a value's tags; NULL: none. */
+static struct slot *find_slot(struct slot_list *list, double value) {
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->items[i].selector.value == value) return list->items[i].is_read ? NULL : &list->items[i];
+    }
+    return NULL;
+}
+
+static filtags_status read_pair(struct tag_reader *reader, filtags_rule rule, const struct pickle_file *file,
+                                pickle_value key, pickle_value layers) {
+    struct slot_list *list = &reader->lists[rule];
+    if (!is_number(file, key)) {
+        if (!list->takes_all) return FILTAGS_OK;
+        return error_set(FILTAGS_ERROR_DATA, "%s: %s: numbers as keys expected, found a %s", reader->variables->path,
+                         name_of(reader, rule), pickle_kind_name(pickle_kind_of(file, key)));
+    }
+    struct selector selector = {rule, value_of_key(reader, rule, pickle_as_number(file, key))};
+    if (list->takes_all) {
+        filtags_status status = add_slot(list, selector);
         if (status) return status;
+    }
+    struct slot *slot = list->takes_all ? &list->items[list->n - 1] : find_slot(list, selector.value);
+    if (!slot) return FILTAGS_OK;
+    filtags_status status = read_tags(reader, file, selector, layers, &slot->tags);
+    slot->is_read = !status;
+    if (!status && reader->visit) {
+        status = reader->visit(reader->visit_context, reader->to, selector, &slot->tags);
+        tag_table_free(&slot->tags);
+    }
+    return status;
+}
+
+static filtags_status take_pair(void *context, const struct pickle_file *file, size_t index, pickle_value key,
+                                pickle_value layers) {
+    struct tag_reader *reader = context;
+    for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
+        if (index == reader->index_of[rule]) return read_pair(reader, (filtags_rule)rule, file, key, layers);
     }
     return FILTAGS_OK;
 }
 
-static filtags_status read_rule(struct tag_reader *reader, filtags_rule rule, const struct number_list *k_q) {
-    pickle_value dict;
-    filtags_status status = variables_get(reader->variables, name_of(reader, rule), PICKLE_DICT, &dict);
-    if (status) return status;
+/* Move what was read to the result, in the order in which it was wanted, and warn of what is missing. */
+static filtags_status gather(struct tag_reader *reader) {
     struct tag_file *to = reader->to;
-    size_t n_most = to->n_selectors + (k_q->n ? k_q->n : pickle_length(reader->variables->file, dict));
-    void *selectors = to->selectors, *tags = to->tags;
-    size_t selectors_capacity = to->n_selectors, tags_capacity = to->n_selectors;
-    int has_failed = memory_grow(&selectors, &selectors_capacity, n_most + 1, sizeof *to->selectors);
-    to->selectors = selectors;
-    has_failed = has_failed || memory_grow(&tags, &tags_capacity, n_most + 1, sizeof *to->tags);
-    to->tags = tags;
-    if (has_failed) return FILTAGS_ERROR_MEMORY;
-    memset(to->tags + to->n_selectors, 0, (n_most + 1 - to->n_selectors) * sizeof *to->tags);
-    status = k_q->n ? read_wanted(reader, rule, dict, k_q) : read_all(reader, rule, dict);
-    if (rule == FILTAGS_RULE_K) to->n_k = to->n_selectors;
+    size_t n_most = reader->lists[FILTAGS_RULE_K].n + reader->lists[FILTAGS_RULE_Q].n;
+    to->selectors = memory_new(n_most, sizeof *to->selectors);
+    to->tags = memory_new(n_most, sizeof *to->tags);
+    if (!to->selectors || !to->tags) return FILTAGS_ERROR_MEMORY;
+    for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
+        for (size_t i = 0; i < reader->lists[rule].n; i++) {
+            struct slot *slot = &reader->lists[rule].items[i];
+            if (!slot->is_read) {
+                step_log(reader->step, FILTAGS_LOG_WARNING, "%s has no tags for %s = %g: it is left out",
+                         reader->variables->path, rule == FILTAGS_RULE_K ? "k" : "q", slot->selector.value);
+                continue;
+            }
+            to->selectors[to->n_selectors] = slot->selector;
+            to->tags[to->n_selectors++] = slot->tags;
+            slot->tags = (struct tag_table){0};
+        }
+        if (rule == FILTAGS_RULE_K) to->n_k = to->n_selectors;
+    }
+    if (to->n_selectors > 0) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_DATA, "%s: tags for one of the values of --k-q expected, found none",
+                     reader->variables->path);
+}
+
+static void reader_free(struct tag_reader *reader) {
+    for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
+        for (size_t i = 0; i < reader->lists[rule].n; i++) tag_table_free(&reader->lists[rule].items[i].tags);
+        free(reader->lists[rule].items);
+    }
+    free(reader->label_of_str);
+    free(reader->values);
+}
+
+static filtags_status read_tag_file(struct tag_reader *reader, const char *path, const struct number_list *k_q) {
+    struct variables variables = {0};
+    const struct pickle_visitor visitor = {reader, take_pair, check_kind};
+    reader->variables = &variables;
+    filtags_status status = variables_open_names(path, &variables);
+    if (!status) reader->is_published = variables_has(&variables, variable_names[1][FILTAGS_RULE_K]);
+    if (!status && reader->is_published) status = read_published_keys(reader);
+    if (!status) status = list_wanted(reader, k_q);
+    if (!status) status = visit_variables(reader, &visitor);
+    if (!status) status = gather(reader);
+    reader_free(reader);
+    variables_close(&variables);
     return status;
 }
 
 filtags_status tag_file_open(struct step *step, const char *path, const struct number_list *k_q,
                              struct tag_file *result) {
-    struct variables variables = {0};
     struct tag_file tag_file = {0};
-    struct tag_reader reader = {.step = step, .variables = &variables, .to = &tag_file};
-    filtags_status status = variables_open(path, &variables);
-    if (!status && !(reader.label_of_str = memory_new(pickle_n_strs(variables.file), sizeof *reader.label_of_str)))
-        status = FILTAGS_ERROR_MEMORY;
-    if (!status) {
-        reader.is_published = variables_has(&variables, variable_names[1][FILTAGS_RULE_K]);
-        if (reader.is_published) status = check_published(&reader);
-    }
-    if (!status) status = read_rule(&reader, FILTAGS_RULE_K, k_q);
-    if (!status) status = read_rule(&reader, FILTAGS_RULE_Q, k_q);
-    if (!status && tag_file.n_selectors == 0)
-        status = error_set(FILTAGS_ERROR_DATA, "%s: tags for one of the values of --k-q expected, found none", path);
-    free(reader.label_of_str);
-    variables_close(&variables);
+    struct tag_reader reader = {.step = step, .to = &tag_file};
+    filtags_status status = read_tag_file(&reader, path, k_q);
     if (status) tag_file_close(&tag_file);
     else *result = tag_file;
+    return status;
+}
+
+filtags_status tag_file_each(struct step *step, const char *path, const struct number_list *k_q, tag_file_visit visit,
+                             void *context) {
+    struct tag_file tag_file = {0};
+    struct tag_reader reader = {.step = step, .to = &tag_file, .visit = visit, .visit_context = context};
+    filtags_status status = read_tag_file(&reader, path, k_q);
+    tag_file_close(&tag_file);
     return status;
 }
 

@@ -1,5 +1,5 @@
 /* tag_file.h - the contents of step 2's file, or of the published script's (docs/published-files.md), as far as a list
- * of k and q needs them. */
+ * of k and q needs them. The file is never in memory as a whole: it can have gigabytes. */
 #ifndef FILTAGS_STEPS_TAG_FILE_H
 #define FILTAGS_STEPS_TAG_FILE_H
 
@@ -32,5 +32,14 @@ FILTAGS_MUST_USE filtags_status tag_file_is_decoded(const char *path, bool *is_d
  * labels: [n] what to write for the labels' numbers. memos: [n], see pickle_str_shared. */
 void tag_table_write(struct pickle_writer *pickle, const struct filter_table *table, const struct tag_table *tags,
                      const char *const *labels, uint32_t *memos);
+
+/* Gets the tags of one value of k or q after the other, in the file's order (k before q in every file that a program of
+ * ours or the published ones wrote). file: labels (as far as they have been met) and filter table; no tags. */
+typedef filtags_status (*tag_file_visit)(void *context, const struct tag_file *file, struct selector selector,
+                                         const struct tag_table *tags);
+
+/* As tag_file_open, but keep the tags of no more than one value in memory. */
+FILTAGS_MUST_USE filtags_status tag_file_each(struct step *step, const char *path, const struct number_list *k_q,
+                                              tag_file_visit visit, void *context);
 
 #endif

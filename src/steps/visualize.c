@@ -12,6 +12,7 @@
 #include "steps/class_activations.h"
 #include "steps/listing_file.h"
 #include "steps/page_classes.h"
+#include "steps/page_pictures.h"
 #include "steps/steps.h"
 #include "steps/tag_file.h"
 
@@ -36,13 +37,14 @@ struct visualization {
     int n_bits;
     double greatest_error; /* of the class activations on the page */
     uint64_t n_tags;       /* on the page, of all selectors */
+    struct page_pictures pictures;
     struct output *output;
 };
 
 /* ---------------------------------------------------------------- input */
 
-/* The file that a run was given: where it was, else, the folder having moved, beside the run's own file. NULL in *found:
- * neither is there. */
+/* The file that a run was given: where it was, else, the folder having moved, beside the run's own file. NULL in
+ * *found: neither is there. */
 static filtags_status find_previous(const char *path, const char *previous, char **found) {
     *found = NULL;
     if (access(previous, R_OK) == 0) {
@@ -106,8 +108,8 @@ static filtags_status open_activations(struct visualization *page) {
     }
     if (!status && page->activations_path) return FILTAGS_OK;
     if (given || status == FILTAGS_ERROR_MEMORY) return status;
-    step_log(page->step, FILTAGS_LOG_WARNING, "the page has no class activations: %s",
-             status ? filtags_error_message() : "step 1's file was not found by the chain, and --activations-file not given");
+    const char *reason = status ? filtags_error_message() : "the chain leads to no file of step 1 (--activations-file)";
+    step_log(page->step, FILTAGS_LOG_WARNING, "the page has no class activations: %s", reason);
     if (page->activations_path) class_activations_close(&page->activations);
     free(page->activations_path);
     page->activations_path = NULL;
@@ -288,6 +290,7 @@ static filtags_status write_page(struct visualization *page) {
     for (size_t i = page->first_layer; i < n_layers && !status; i++) status = add_tags(page, &html, i);
     for (size_t i = page->first_layer; i < n_layers && !status && page->n_rows; i++)
         status = add_activations(page, &html, i);
+    if (!status) status = page_pictures_add(&page->pictures, &html);
     if (!status) status = add_description(page, &html);
     if (status) return status;
     page_end(&html);
@@ -303,22 +306,27 @@ static void report(struct visualization *page) {
     }
     buffer_printf(&page->step->run->report,
                   "page of the tags of %s: %zu of %zu layers, %zu filters, %zu classes, %zu values of k and %zu of q, "
-                  "%llu tags, %s class activations\n",
+                  "%llu tags, %s class activations, %zu heat maps of %zu pictures\n",
                   page->record.network ? page->record.network : "network", n_shown, table->n_layers,
                   table->first[table->n_layers] - table->first[page->first_layer], page->classes.n, page->tags.n_k,
                   page->tags.n_selectors - page->tags.n_k, (unsigned long long)page->n_tags,
-                  page->n_rows ? "with" : "without");
+                  page->n_rows ? "with" : "without", page->pictures.n_shown, page->pictures.n_files);
 }
 
 static filtags_status write_files(struct visualization *page) {
-    filtags_status status = write_page(page);
+    filtags_status status = page_pictures_open(page->step, page->activations_path, &page->tags.table,
+                                               page->first_layer, page->output, &page->pictures);
+    if (!status) status = write_page(page);
     if (status) return status;
     report(page);
     const struct run_number numbers[] = {
         {"counts", "n_classes", (double)page->classes.n},
         {"counts", "n_layers", (double)(page->tags.table.n_layers - page->first_layer)},
         {"counts", "n_layers_left_out", (double)page->first_layer},
-        {"counts", "n_tags", (double)page->n_tags}};
+        {"counts", "n_tags", (double)page->n_tags},
+        {"counts", "n_pictures", (double)page->pictures.n_files},
+        {"counts", "n_heat_maps", (double)page->pictures.n_shown},
+        {"counts", "n_heat_maps_left_out", (double)page->pictures.n_left_out}};
     return step_close_output(page->step, &page->output, &page->record, numbers, sizeof numbers / sizeof *numbers);
 }
 
@@ -329,6 +337,7 @@ filtags_status step_visualize(struct step *step) {
         status = step_open_output(step, "VIS", page.record.network ? page.record.network : "network", &page.output);
     if (!status) status = write_files(&page);
     output_close(page.output, status ? filtags_error_message() : NULL);
+    page_pictures_close(&page.pictures);
     page_classes_free(&page.classes);
     free(page.rows);
     class_activations_close(&page.activations);

@@ -1,9 +1,10 @@
 /* output.h - the files of one run of a step: their names, and their appearing all together.
  *
- * A step's files are <save_dir>/<runID>-<kind>-<network>-<suffix>, or <...>-<network>.html; its logs <save_dir>/<runID>-<kind>-info.log
- * and -warnings.log. runID is YYYY-mm-dd-HHMM (UTC plus time_delta), with a suffix b, c, ... where a file of
- * that runID and kind exists already. The logs are written while the step runs; every other file waits under a
- * temporary name until all of them are whole. */
+ * A step's files are <save_dir>/<runID>-<kind>-<network>-<suffix> (a page: <runID>-<kind>-<network>.html), its logs
+ * <save_dir>/<runID>-<kind>-info.log and -warnings.log. runID is YYYY-mm-dd-HHMM (UTC plus time_delta), with a suffix
+ * b, c, ... where a file of that runID and kind exists already. The logs are written while the step runs; every other
+ * file waits under a temporary name until all of them are whole.
+ */
 #ifndef FILTAGS_STORE_OUTPUT_H
 #define FILTAGS_STORE_OUTPUT_H
 

@@ -70,7 +70,31 @@ FILTAGS_MUST_USE filtags_status pickle_file_open(const char *path, size_t limit_
 /* The same from memory, for tests and fuzzing; name stands for the path in messages. */
 FILTAGS_MUST_USE filtags_status pickle_memory_open(const void *bytes, size_t n_bytes, const char *name,
                                                    size_t limit_bytes, struct pickle_file **file);
+/* Look whether a file can be opened and begins like a pickle. IO, FORMAT. */
+FILTAGS_MUST_USE filtags_status pickle_file_probe(const char *path);
 void pickle_file_close(struct pickle_file *file);
+
+/* Who is told of the values of a file while it is read, and keeps of them what it wants: each is forgotten afterwards,
+ * so that memory holds one value at a time, whatever the file's size. Handles and pointers are valid until the function
+ * returns; numbers of strings (pickle_str_id) for all of the file. A failure ends the reading. */
+struct pickle_visitor {
+    void *context;
+    /* A pair of the dict that pickle index of the file is (not of dicts within it), in the file's order. NULL: dicts
+     * are kept until they are whole. */
+    filtags_status (*pair)(void *context, const struct pickle_file *file, size_t index, pickle_value key,
+                           pickle_value item);
+    /* Pickle index; a dict without the pairs that were handed over. */
+    filtags_status (*value)(void *context, const struct pickle_file *file, size_t index, pickle_value value);
+};
+
+/* Read a file as pickle_file_open does, but hand over its values one by one. A file in which a pair refers back to an
+ * earlier pair's lists (one list in two places) can't be read so, and is read as a whole behind the scenes: the visitor
+ * notices nothing. As pickle_file_open, and UNSUPPORTED: a list or dict that is changed after it
+ * was complete. */
+FILTAGS_MUST_USE filtags_status pickle_file_visit(const char *path, size_t limit_bytes,
+                                                  const struct pickle_visitor *visitor);
+FILTAGS_MUST_USE filtags_status pickle_memory_visit(const void *bytes, size_t n_bytes, const char *name,
+                                                    size_t limit_bytes, const struct pickle_visitor *visitor);
 
 size_t pickle_file_n_values(const struct pickle_file *file);
 pickle_value pickle_file_value(const struct pickle_file *file, size_t index);

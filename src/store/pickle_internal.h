@@ -68,6 +68,7 @@ enum { TAG_BITS = 4 };
 #define WORD_NONE (UINT64_C(1) << TAG_BITS)
 #define WORD_FALSE (UINT64_C(2) << TAG_BITS)
 #define WORD_TRUE (UINT64_C(3) << TAG_BITS)
+#define WORD_FORGOTTEN (UINT64_C(4) << TAG_BITS) /* in the memo: a value of a pair that has been handed over */
 
 static inline enum pickle_tag word_tag(uint64_t word) { return (enum pickle_tag)(word & ((1u << TAG_BITS) - 1)); }
 static inline uint64_t word_place(uint64_t word) { return word >> TAG_BITS; }
@@ -152,8 +153,10 @@ FILTAGS_MUST_USE filtags_status pickle_extend(struct pickle_file *file, uint64_t
 /* Room for n words; *place gets the first. */
 FILTAGS_MUST_USE filtags_status pickle_make_words(struct pickle_file *file, size_t n, uint64_t *place);
 
-/* A finished value must be data alone, not nested too deep, and without cycles. offset: of the pickle. */
-FILTAGS_MUST_USE filtags_status pickle_check(struct pickle_file *file, uint64_t word, uint64_t offset);
+/* A finished value must be data alone, not nested too deep, and without cycles. offset: of the pickle. depth: 1, or 2
+ * for what is in a dict that is the pickle. n_values (may be NULL): how many values it holds, itself included. */
+FILTAGS_MUST_USE filtags_status pickle_check(struct pickle_file *file, uint64_t word, uint64_t offset, size_t depth,
+                                             uint64_t *n_values);
 
 /* "list", also for what is never part of a result. */
 const char *pickle_word_name(uint64_t word);
@@ -172,6 +175,23 @@ FILTAGS_MUST_USE filtags_status pickle_call(struct pickle_reader *reader, uint64
 FILTAGS_MUST_USE filtags_status pickle_set_state(struct pickle_reader *reader, uint64_t object, uint64_t state);
 uint64_t pickle_global_encode(void); /* _codecs.encode */
 
+/* How far a visitor has been told. Pairs of the root, the dict that the pickle is, are handed over as soon as nothing
+ * can change them any more, and forgotten: everything that they are made of lies behind `first_word`. */
+struct pickle_visit {
+    const struct pickle_visitor *visitor; /* NULL: nobody wants to know */
+    bool keeps_all;                       /* hand over, but forget nothing */
+    bool has_failed;                      /* the visitor itself: reading again won't help */
+    uint64_t root;                        /* WORD_UNSET where the pickle is no dict, or nothing is to be forgotten */
+    bool has_forgotten;                   /* something of this pickle */
+    size_t first_word;                    /* of the pair being read, among the file's words */
+    size_t first_memo;                    /* least place of the memo that was set since then */
+    size_t pickle_first_word;
+    size_t n_pairs, n_values;             /* met in this reading */
+    size_t n_pairs_told, n_values_told;   /* told so far, in this reading or the one before */
+    uint64_t *told_sizes;                 /* [n_pairs_told] values within each pair's item, as it was told */
+    size_t told_capacity;
+};
+
 struct pickle_reader {
     struct pickle_file *file;
     struct pickle_source source;
@@ -185,7 +205,21 @@ struct pickle_reader {
     uint64_t opcode_offset;    /* of the opcode being executed */
     uint8_t opcode;
     bool is_stopped;
+    bool is_truncated; /* the failure is the file's end */
+    struct pickle_visit visit;
 };
+
+/* ---- visiting ---- */
+
+/* The first value of a pickle is about to be pushed: is it a dict whose pairs can be handed over? */
+void pickle_visit_begin(struct pickle_reader *reader, uint64_t word);
+/* *word is about to be pushed when the stack holds the root, a key and an item: if it is the next key, the pair is
+ * complete. *word may change: its number moves to where the pair was. */
+FILTAGS_MUST_USE filtags_status pickle_visit_push(struct pickle_reader *reader, uint64_t *word);
+/* Hand over pairs in place of adding them to the root, and forget them. */
+FILTAGS_MUST_USE filtags_status pickle_visit_pairs(struct pickle_reader *reader, const uint64_t *items, size_t n);
+/* The pickle is complete. */
+FILTAGS_MUST_USE filtags_status pickle_visit_end(struct pickle_reader *reader, uint64_t word);
 
 /* A row of the table of opcodes; run is NULL where there is no such opcode. Its function gets the operand:
  * n_operand_bytes bytes, little-endian. */

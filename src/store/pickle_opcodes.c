@@ -8,7 +8,8 @@
 
 static const char *name_of_opcode(const struct pickle_reader *reader) { return pickle_opcodes[reader->opcode].name; }
 
-static filtags_status fail_truncated(const struct pickle_reader *reader, uint64_t n_bytes) {
+static filtags_status fail_truncated(struct pickle_reader *reader, uint64_t n_bytes) {
+    reader->is_truncated = true;
     return pickle_fail(reader, FILTAGS_ERROR_FORMAT,
                        "the file is truncated: %s of %" PRIu64 " bytes expected, %" PRIu64 " are left",
                        name_of_opcode(reader), n_bytes, pickle_source_n_left(&reader->source));
@@ -17,7 +18,10 @@ static filtags_status fail_truncated(const struct pickle_reader *reader, uint64_
 /* ---- stack and memo ---- */
 
 static filtags_status push(struct pickle_reader *reader, uint64_t word) {
+    enum { ROOT_KEY_AND_ITEM = 3 };
     filtags_status status = pickle_pool_reserve(reader->file, &reader->stack, 1);
+    if (!status && reader->stack.n == 0 && reader->visit.visitor) pickle_visit_begin(reader, word);
+    if (!status && reader->stack.n == ROOT_KEY_AND_ITEM && reader->visit.root) status = pickle_visit_push(reader, &word);
     if (!status) ((uint64_t *)reader->stack.data)[reader->stack.n++] = word;
     return status;
 }
@@ -51,6 +55,10 @@ static filtags_status pop_mark(struct pickle_reader *reader, uint64_t **items, s
         pickle_fail(reader, FILTAGS_ERROR_FORMAT, "%s without a MARK", name_of_opcode(reader));
         return FILTAGS_ERROR_FORMAT;
     }
+    if (reader->visit.has_forgotten && reader->marks.n == 1 && reader->opcode != 'u') {
+        pickle_fail(reader, FILTAGS_ERROR_FORMAT, "%s of pairs that are forgotten", name_of_opcode(reader));
+        return FILTAGS_ERROR_FORMAT;
+    }
     *n = reader->stack.n - reader->fence;
     *items = (uint64_t *)reader->stack.data + reader->fence;
     reader->stack.n = reader->fence;
@@ -81,11 +89,20 @@ static filtags_status run_pop(struct pickle_reader *reader, uint64_t operand) {
     return pop(reader, 1, &top);
 }
 
+/* A second handle of the root could add pairs behind our back: nothing may be forgotten from then on. */
+static filtags_status push_again(struct pickle_reader *reader, uint64_t word) {
+    if (word == WORD_FORGOTTEN || (word == reader->visit.root && reader->visit.has_forgotten)) {
+        return pickle_fail(reader, FILTAGS_ERROR_FORMAT, "%s of what is forgotten", name_of_opcode(reader));
+    }
+    if (word == reader->visit.root) reader->visit.root = WORD_UNSET;
+    return push(reader, word);
+}
+
 static filtags_status run_dup(struct pickle_reader *reader, uint64_t operand) {
     uint64_t *top;
     (void)operand;
     filtags_status status = peek(reader, 1, &top);
-    return status ? status : push(reader, *top);
+    return status ? status : push_again(reader, *top);
 }
 
 static filtags_status put_memo(struct pickle_reader *reader, uint64_t index) {
@@ -104,6 +121,7 @@ static filtags_status put_memo(struct pickle_reader *reader, uint64_t index) {
     }
     uint64_t *entry = (uint64_t *)reader->memo.data + index;
     reader->n_memo_set += *entry == WORD_UNSET;
+    if (index < reader->visit.first_memo) reader->visit.first_memo = (size_t)index;
     *entry = *top;
     return FILTAGS_OK;
 }
@@ -118,7 +136,7 @@ static filtags_status get_memo(struct pickle_reader *reader, uint64_t index) {
     if (word == WORD_UNSET) {
         return pickle_fail(reader, FILTAGS_ERROR_FORMAT, "memo place %" PRIu64 " is read before it is set", index);
     }
-    return push(reader, word);
+    return push_again(reader, word);
 }
 
 /* ---- operands that follow ---- */
@@ -148,6 +166,7 @@ static filtags_status take_line(struct pickle_reader *reader, const char **line,
         if (status) return status;
         size_t n_part = pickle_source_n_buffered(source);
         if (n_part == 0) {
+            reader->is_truncated = true;
             return pickle_fail(reader, FILTAGS_ERROR_FORMAT, "the file is truncated: the line of %s has no end",
                                name_of_opcode(reader));
         }
@@ -441,6 +460,7 @@ static filtags_status extend_top(struct pickle_reader *reader, enum pickle_tag t
         return pickle_fail(reader, FILTAGS_ERROR_FORMAT, "%s to a %s", name_of_opcode(reader), pickle_word_name(*top));
     }
     if (tag == TAG_DICT && (status = check_pairs(reader, items, n))) return status;
+    if (*top == reader->visit.root && *top) return pickle_visit_pairs(reader, items, n);
     return pickle_extend(reader->file, *top, items, n);
 }
 
@@ -581,7 +601,8 @@ static filtags_status run_stop(struct pickle_reader *reader, uint64_t operand) {
                            reader->marks.n);
     }
     filtags_status status = pop(reader, 1, &top);
-    if (!status) status = pickle_check(reader->file, *top, reader->pickle_offset);
+    if (!status) status = pickle_check(reader->file, *top, reader->pickle_offset, 1, NULL);
+    if (!status && reader->visit.visitor) status = pickle_visit_end(reader, *top);
     if (!status) status = pickle_pool_reserve(reader->file, &reader->file->values, 1);
     if (status) return status;
     ((uint64_t *)reader->file->values.data)[reader->file->values.n++] = *top;

@@ -340,9 +340,12 @@ static filtags_status check_value(struct pickle_file *file, uint64_t word, uint6
     return FILTAGS_OK;
 }
 
-filtags_status pickle_check(struct pickle_file *file, uint64_t word, uint64_t offset) {
+filtags_status pickle_check(struct pickle_file *file, uint64_t word, uint64_t offset, size_t depth,
+                            uint64_t *n_values) {
     struct nesting nesting = {0, 0};
-    return check_value(file, word, offset, 1, &nesting);
+    filtags_status status = check_value(file, word, offset, depth, &nesting);
+    if (!status && n_values) *n_values = nesting.n_values;
+    return status;
 }
 
 /* ---- what callers see ---- */

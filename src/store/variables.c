@@ -23,47 +23,60 @@ static filtags_status check_names(const struct variables *variables, const char 
             return error_set(FILTAGS_ERROR_FORMAT, "%s: item %zu: a str expected", names_path, i);
         }
     }
-    if (n == pickle_file_n_values(variables->file)) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_FORMAT, "%s: %zu variables expected, as named in %s, found %zu", variables->path, n,
-                     names_path, pickle_file_n_values(variables->file));
+    return FILTAGS_OK;
 }
 
-filtags_status variables_open(const char *path, struct variables *result) {
+static size_t n_names(const struct variables *variables) {
+    return pickle_length(variables->names, pickle_file_value(variables->names, 0));
+}
+
+static filtags_status check_number(const struct variables *variables, size_t n_values) {
+    if (n_values == n_names(variables)) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_FORMAT, "%s: %zu variables expected, as named in %s, found %zu", variables->path,
+                     n_names(variables), variables->names_path, n_values);
+}
+
+/* with_values: read the variables, too. */
+static filtags_status open_variables(const char *path, bool with_values, struct variables *result) {
     filtags_status status = FILTAGS_ERROR_MEMORY;
-    struct variables variables = {0};
-    char *names_path = path_of_names(path);
-    variables.path = memory_copy_string(path);
-    if (!names_path || !variables.path) goto fail;
-    status = pickle_file_open(path, 0, &variables.file);
+    struct variables variables = {.names_path = path_of_names(path), .path = memory_copy_string(path)};
+    if (!variables.names_path || !variables.path) goto fail;
+    status = with_values ? pickle_file_open(path, 0, &variables.file) : pickle_file_probe(path);
+    if (!status) status = pickle_file_open(variables.names_path, 0, &variables.names);
+    if (!status) status = check_names(&variables, variables.names_path);
+    if (!status && with_values) status = check_number(&variables, pickle_file_n_values(variables.file));
     if (status) goto fail;
-    status = pickle_file_open(names_path, 0, &variables.names);
-    if (status) goto fail;
-    status = check_names(&variables, names_path);
-    if (status) goto fail;
-    free(names_path);
     *result = variables;
     return FILTAGS_OK;
 fail:
-    free(names_path);
     variables_close(&variables);
     return status;
+}
+
+filtags_status variables_open(const char *path, struct variables *variables) {
+    return open_variables(path, true, variables);
+}
+
+filtags_status variables_open_names(const char *path, struct variables *variables) {
+    return open_variables(path, false, variables);
 }
 
 void variables_close(struct variables *variables) {
     pickle_file_close(variables->file);
     pickle_file_close(variables->names);
     free(variables->path);
+    free(variables->names_path);
     *variables = (struct variables){0};
 }
 
-/* The name in the list of names; NULL: none. *value, unless NULL, gets the variable. */
-static const char *find(const struct variables *variables, const char *name, pickle_value *value) {
+/* The name in the list of names; NULL: none. *index, unless NULL, gets its place. */
+static const char *find(const struct variables *variables, const char *name, size_t *index) {
     pickle_value list = pickle_file_value(variables->names, 0);
     size_t length = strlen(name);
     for (size_t i = 0; i < pickle_length(variables->names, list); i++) {
         const char *present = pickle_as_str(variables->names, pickle_item(variables->names, list, i), NULL);
         if (strcspn(present, ":") != length || strncmp(present, name, length) != 0) continue;
-        if (value) *value = pickle_file_value(variables->file, i);
+        if (index) *index = i;
         return present;
     }
     return NULL;
@@ -78,20 +91,53 @@ const char *variables_remark(const struct variables *variables, const char *name
     return remark + strspn(remark, ": ");
 }
 
+filtags_status variables_find(const struct variables *variables, const char *name, size_t *index) {
+    if (find(variables, name, index)) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_DATA, "%s: a variable '%s' expected, found none of that name", variables->path,
+                     name);
+}
+
+filtags_status variables_check_kind(const struct variables *variables, const char *name, enum pickle_kind expected,
+                                    enum pickle_kind found) {
+    if (found == expected) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_DATA, "%s: variable '%s': a %s expected, found a %s", variables->path, name,
+                     pickle_kind_name(expected), pickle_kind_name(found));
+}
+
 filtags_status variables_get(const struct variables *variables, const char *name, enum pickle_kind kind,
                              pickle_value *result) {
-    pickle_value value;
-    if (!find(variables, name, &value)) {
-        return error_set(FILTAGS_ERROR_DATA, "%s: a variable '%s' expected, found none of that name", variables->path,
-                         name);
-    }
-    enum pickle_kind found = pickle_kind_of(variables->file, value);
-    if (found != kind) {
-        return error_set(FILTAGS_ERROR_DATA, "%s: variable '%s': a %s expected, found a %s", variables->path, name,
-                         pickle_kind_name(kind), pickle_kind_name(found));
-    }
-    *result = value;
-    return FILTAGS_OK;
+    size_t index;
+    filtags_status status = variables_find(variables, name, &index);
+    if (status) return status;
+    pickle_value value = pickle_file_value(variables->file, index);
+    status = variables_check_kind(variables, name, kind, pickle_kind_of(variables->file, value));
+    if (!status) *result = value;
+    return status;
+}
+
+/* A visitor that counts the values on their way to another one. */
+struct counter {
+    const struct pickle_visitor *visitor;
+    size_t n_values;
+};
+
+static filtags_status count_value(void *context, const struct pickle_file *file, size_t index, pickle_value value) {
+    struct counter *counter = context;
+    counter->n_values++;
+    return counter->visitor->value(counter->visitor->context, file, index, value);
+}
+
+static filtags_status pass_pair(void *context, const struct pickle_file *file, size_t index, pickle_value key,
+                                pickle_value item) {
+    const struct counter *counter = context;
+    return counter->visitor->pair(counter->visitor->context, file, index, key, item);
+}
+
+filtags_status variables_visit(const struct variables *variables, const struct pickle_visitor *visitor) {
+    struct counter counter = {.visitor = visitor};
+    const struct pickle_visitor counting = {&counter, visitor->pair ? pass_pair : NULL, count_value};
+    filtags_status status = pickle_file_visit(variables->path, 0, &counting);
+    return status ? status : check_number(variables, counter.n_values);
 }
 
 bool dict_find_number(const struct pickle_file *file, pickle_value dict, double wanted, pickle_value *item) {

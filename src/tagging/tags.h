@@ -21,7 +21,7 @@ struct selector {
 };
 
 /* The tags of all filters for one selector. Filter f (of all layers) has labels[offset[f]] up to, but without,
- * labels[offset[f + 1]]: numbers of classes from 0, ascending where tags_compute made them. */
+ * labels[offset[f + 1]]: numbers of labels from 0. */
 struct tag_table {
     size_t n_filters;
     uint64_t *offset;  /* [n_filters + 1] */
@@ -32,14 +32,31 @@ struct tag_table {
  * (sum / n_images) * 2^-31 in double, rounded once to float. n_images >= 1. */
 float class_activation(int64_t sum, uint64_t n_images);
 
-/* Tag filters: class by class and layer by layer, the selected filters get the class's number.
- * class_activations: [n_classes] rows of [table->first[n_layers]] floats; a NULL row is a class without
- * train pictures, which gets no tags. MEMORY. The caller frees *tags with tag_table_free. */
-FILTAGS_MUST_USE filtags_status tags_compute(const struct filter_table *table, const float *const *class_activations,
-                                             size_t n_classes, struct selector selector, struct tag_table *tags);
-/* How many tags tags_compute would give, without making them (for the size of the file to come). */
-uint64_t tags_count(const struct filter_table *table, const float *const *class_activations, size_t n_classes,
-                    struct selector selector);
+/* Which filters each class tags, for every k and q at once: a filter's place among those of its layer when they are
+ * sorted by the class's activation. The class tags its n most active filters: those of the places 0 .. n - 1. */
+struct class_ranks {
+    size_t n_classes;
+    uint32_t *places; /* [n_filters, n_classes] highest bit: the activation is above the layer's mean; the rest: the
+                         place, the most active filter being 0, ties by index, and 2^31 - 1 for no place at all */
+    uint64_t *n_above_mean; /* [n_layers] pairs of class and filter */
+    size_t n_ranked;        /* classes that have train pictures */
+};
+
+/* class_activations: [n_classes] rows of [table->first[n_layers]] finite floats; a NULL row is a class without train
+ * pictures, which tags nothing. MEMORY. */
+FILTAGS_MUST_USE filtags_status class_ranks_create(const struct filter_table *table,
+                                                   const float *const *class_activations, size_t n_classes,
+                                                   struct class_ranks *ranks);
+void class_ranks_free(struct class_ranks *ranks);
+
+/* Write the classes, ascending, that tag a filter (of all layers) where each tags n filters of the layer, or, where
+ * n is 0, those above the layer's mean (filtags_selection_size gives n). classes: room for n_classes. Returns how many
+ * they are. */
+size_t class_ranks_tags(const struct class_ranks *ranks, size_t filter, size_t n, uint32_t *classes);
+/* How many tags one selector gives in all (for the size of the file to come). */
+uint64_t class_ranks_count(const struct class_ranks *ranks, const struct filter_table *table,
+                           struct selector selector);
+
 void tag_table_free(struct tag_table *tags);
 
 /* One label and how many tags it has among the active filters. */

@@ -73,7 +73,7 @@ def only(folder, pattern):
 
 
 def main_file(folder, kind):
-    return only(folder, f"*-{kind}-*-vars{1 if kind == 'E' else ''}.pkl")
+    return only(folder, f"*-{kind}-*-vars{1 if kind in ('E', 'SI') else ''}.pkl")
 
 
 def names_path(path):

@@ -191,11 +191,35 @@ def test_demo_tells_its_results(demo):
     folder, result = demo
     assert "what excites them" in result.stdout and "hit rates of fashion" in result.stdout
     assert "total: 10 classes, 120 pictures" in result.stdout
-    for line in result.stdout.split("\nfiles:\n")[1].splitlines():
-        assert os.path.exists(line.strip())
+    files, pages = result.stdout.split("\nfiles:\n")[1].split("\npages, to be opened in a browser:\n")
+    assert len(files.splitlines()) == 5 and all(os.path.exists(line.strip()) for line in files.splitlines())
+    shown = [line.strip() for line in pages.splitlines() if line.endswith(".html")]
+    assert shown == [str(steps.only(folder, f"*-{kind}-fashion.html")) for kind in ("VIS", "HP", "EX")]
+    assert len(pages.splitlines()) == 6, "each with a line of what it shows"
     assert len(list(folder.glob("images/*/*.png"))) == 600
     record = steps.run_json(folder, "QFA")
     assert record["network"]["model"] == str(folder / "fashion.keras")
+
+
+def test_demo_parts_belong_together(demo):
+    folder, result = demo
+    previous = {"QFA": None, "TF": "QFA", "E": "TF", "HR": "E", "VIS": "TF", "HP": "HR", "EX": "TF"}
+    records = {kind: steps.run_json(folder, kind) for kind in previous}
+    assert len({record["run_id"] for record in records.values()}) == 1
+    for kind, before in previous.items():
+        assert records[kind]["previous"] == (before and str(steps.main_file(folder, before)))
+        assert records[kind]["n_warnings"] == 0
+    assert steps.load(steps.only(folder, "*-QFA-fashion-top.pkl"))["top_images"][5][74][0][0].startswith("Bag/")
+    explained = re.search(r"^(.*/Ankle-boot/Ankle-boot_\d+\.png)\n  network +Ankle-boot", result.stdout, re.MULTILINE)
+    picture = os.path.relpath(explained.group(1), folder / "images")
+    assert picture in steps.load(steps.main_file(folder, "QFA"))["test_filenames"]
+
+
+def test_demo_keeps_as_many_pictures_as_it_is_told(tmp_path):
+    result = steps.run("demo", "--save-dir", tmp_path / "demo", "--top-images", 1, "--quiet")
+    assert result.stdout == ""
+    top = steps.load(steps.only(tmp_path / "demo", "*-QFA-fashion-top.pkl"))["top_images"]
+    assert {len(files) for layer in top for files in layer} == {1}
 
 
 def test_demo_twice(demo, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 
 import steps
 
-KINDS = ["QFA", "TF", "E", "HR"]
+KINDS = ["QFA", "TF", "E", "HR", "TFD", "SI"]
 MS_RDONLY, MS_REMOUNT, MS_BIND, MNT_DETACH = 1, 32, 4096, 2
 
 
@@ -33,8 +33,9 @@ def words_of(kind, images, chain):
     """The command line of a step, but for --save-dir."""
     if kind == "QFA":
         return ["activations", "--model", steps.MODEL, "--preprocess", "unit", "--images-dir", images, "--split", 0.5]
-    command, before = {"TF": ("tag", "QFA"), "E": ("evaluate", "TF"), "HR": ("hitrates", "E")}[kind]
-    return [command, steps.main_file(chain, before), "--k-q", "0..9"]
+    command, before = {"TF": ("tag", "QFA"), "E": ("evaluate", "TF"), "HR": ("hitrates", "E"), "TFD": ("decode", "TF"),
+                       "SI": ("single-image", "TF")}[kind]
+    return [command, steps.main_file(chain, before), "--k-q", "0..9", *(["--classes-img", 1] if kind == "SI" else [])]
 
 
 # ---------------------------------------------------------------- runID

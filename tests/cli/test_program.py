@@ -21,7 +21,7 @@ def run(*words, **options):
 
 
 def command_names():
-    return re.findall(r"^  ([a-z]+)  +\S", run("help").stdout.split("Commands:")[1].split("Options:")[0], re.MULTILINE)
+    return re.findall(r"^  ([a-z-]+)  +\S", run("help").stdout.split("Commands:")[1].split("Options:")[0], re.MULTILINE)
 
 
 def test_full_stdout_is_a_failure():

@@ -13,7 +13,8 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-VGG16 = [(f"block{block}_conv{i}", n) for block, n, depth in ((1, 64, 2), (2, 128, 2), (3, 256, 3), (4, 512, 3), (5, 512, 3))
+VGG16 = [(f"block{block}_conv{i}", n)
+         for block, n, depth in ((1, 64, 2), (2, 128, 2), (3, 256, 3), (4, 512, 3), (5, 512, 3))
          for i in range(1, depth + 1)]
 # The last ten of ResNet152's 155 tagged layers; a page shows eight.
 RESNET152_END = [(f"conv5_block{block}_{i}_conv", n) for block in (1, 2, 3)
@@ -27,8 +28,8 @@ def imagenet_wnids():
 
 
 def class_activations(layers, n_classes, seed=1):
-    """[n_classes, all filters] as trained networks have them: filters differ widely in how active they are, most classes
-    are near a filter's mean, a few excite it much more."""
+    """[n_classes, all filters] as trained networks have them: filters differ widely in how active they are, most
+    classes are near a filter's mean, a few excite it much more."""
     random = np.random.default_rng(seed)
     rows = []
     for _, n in layers:

@@ -4,6 +4,7 @@ The pages here are made by page_tool from a title and data; the body and the scr
 the test's own. What the checks of every page find (requests, errors) is tested at the end.
 """
 import base64
+import html
 import json
 import os
 import subprocess
@@ -31,13 +32,13 @@ def make(tmp_path):
         (tmp_path / "packed").write_bytes(packed)
         result = subprocess.run([TOOL, os.fsencode(title), tmp_path / "data.json", tmp_path / "packed"],
                                 capture_output=True, timeout=60, check=True)
-        html = result.stdout.decode()
+        text = result.stdout.decode()
         for kind, own in (("html", body), ("js", f"'use strict';\n{script}\n")):
             shipped = (WEB / f"explain.{kind}").read_text(encoding="utf-8")
-            assert html.count(shipped) == 1
-            html = html.replace(shipped, own)
+            assert text.count(shipped) == 1
+            text = text.replace(shipped, own)
         path = tmp_path / name
-        path.write_text(html, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         return path
     return make
 
@@ -236,6 +237,18 @@ def test_state_is_in_the_address(page, make):
         assert p.hash["layer"] == "4" and p.evaluate("() => window.heard") > 0
         p.open(p.page.url.split("#")[1])
         assert p.evaluate("() => filtags.state.get('search')") == nasty, "a link leads to the same"
+
+
+def test_page_inside_of_another(page, make, tmp_path):
+    """As the notebook shows it where files can't be seen: there the address can't be kept, and nothing else is lost."""
+    inner = html.escape(make(TABLE, data=ROWS).read_text(encoding="utf-8"))
+    (tmp_path / "outer.html").write_text(f"<!doctype html><iframe srcdoc=\"{inner}\" width=600 height=400></iframe>")
+    with page(tmp_path / "outer.html") as p:
+        frame = p.frames[1]
+        frame.evaluate("() => filtags.state.set({layer: 3})")
+        assert frame.evaluate("() => filtags.state.get('layer')") == "3"
+        frame.get_by_role("button", name="Number").click()
+        assert frame.locator("#out td").first.inner_text() == "<i>a</i>"
 
 
 def test_numbers(page, make):

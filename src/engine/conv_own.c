@@ -1,0 +1,180 @@
+#include "engine/conv_own.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "engine/block.h"
+
+static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+
+/* ------------------------------------------------------------------ which kernel */
+
+/* The kernels that the Winograd code knows, and the outputs of a tile. F(4,7) would save more multiplications than
+ * F(2,7), but loses too many digits: 2e-5 of the largest output were measured. */
+static const struct { size_t kernel_h, kernel_w, tile_h, tile_w; } WINOGRAD[] = {
+    {3, 3, 4, 4}, {5, 5, 2, 2}, {1, 3, 1, 4}, {3, 1, 4, 1}, {1, 7, 1, 2}, {7, 1, 2, 1}};
+
+/* Below so many input channels the transforms cost more than they save. */
+enum { WINOGRAD_MIN_CHANNELS = 16 };
+
+/* Find the tile for a kernel; false: Winograd's method is not for it, or more work than a plain product. */
+static bool choose_winograd(const struct conv_shape *shape, struct conv_own *conv) {
+    const struct window *window = &shape->window;
+    if (window->stride_h != 1 || window->stride_w != 1 || window->dilation_h != 1 || window->dilation_w != 1 ||
+        shape->in_c < WINOGRAD_MIN_CHANNELS)
+        return false;
+    for (size_t i = 0; i < sizeof WINOGRAD / sizeof *WINOGRAD; i++) {
+        if (WINOGRAD[i].kernel_h != window->kernel_h || WINOGRAD[i].kernel_w != window->kernel_w) continue;
+        conv->tile_h = WINOGRAD[i].tile_h;
+        conv->tile_w = WINOGRAD[i].tile_w;
+        const size_t n_points = (conv->tile_h + window->kernel_h - 1) * (conv->tile_w + window->kernel_w - 1);
+        const size_t n_tiles = ceil_div(shape->out_h, conv->tile_h) * ceil_div(shape->out_w, conv->tile_w);
+        return n_tiles * n_points < shape->out_h * shape->out_w * window->kernel_h * window->kernel_w;
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ portions */
+
+static size_t clamp(size_t value, size_t low, size_t high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+/* Whether windows are so short that gathering them takes as long as multiplying them. */
+static bool has_few_channels(const struct conv_shape *shape) {
+    enum { FEW_CHANNELS = 8 };
+    return shape->in_c <= FEW_CHANNELS && shape->window.kernel_h * shape->window.kernel_w > 1 &&
+           shape->window.dilation_h == 1 && shape->window.dilation_w == 1;
+}
+
+/* Blocks of tiles: transformed input and products shall fit into a second-level cache together, but so many tiles
+ * shall share a pass over the weights that these don't have to come too fast. */
+static void plan_winograd(struct conv_own *conv) {
+    enum { CACHE_FLOATS = 96 * 1024, LARGE_WEIGHTS = 256 * 256, LEAST_TILES = 16, MOST_TILES = 64 };
+    const struct conv_shape *shape = &conv->shape;
+    const size_t n_points = (conv->tile_h + shape->window.kernel_h - 1) * (conv->tile_w + shape->window.kernel_w - 1);
+    const size_t tile_floats = n_points * (shape->in_c + shape->out_c), tiles_w = ceil_div(shape->out_w, conv->tile_w);
+    conv->block = shape->in_c * shape->out_c > LARGE_WEIGHTS
+                      ? MOST_TILES
+                      : clamp(CACHE_FLOATS / tile_floats, LEAST_TILES, MOST_TILES);
+    conv->method = CONV_WINOGRAD;
+    conv->unit_pixels = conv->tile_h * shape->out_w;
+    conv->n_units = ceil_div(shape->out_h, conv->tile_h);
+    conv->portion = clamp(ceil_div(conv->block, tiles_w), 1, conv->n_units);
+    const size_t n_floats = n_points * (conv->block * (CONV_ROW_FLOATS(shape->in_c) + CONV_ROW_FLOATS(shape->out_c)) +
+                                        32 + CONV_ROW_FLOATS(shape->in_c));
+    conv->scratch_bytes = n_floats * sizeof(float);
+}
+
+static void plan_rows(struct conv_own *conv) {
+    enum { CACHE_FLOATS = 32 * 1024 };
+    const struct conv_shape *shape = &conv->shape;
+    conv->method = CONV_ROWS;
+    conv->unit_pixels = shape->out_w;
+    conv->n_units = shape->out_h;
+    conv->portion = clamp(CACHE_FLOATS / (shape->out_w * shape->out_c), 1, conv->n_units);
+    conv->scratch_bytes = shape->window.kernel_h * CONV_PADDED_ROW_FLOATS(shape) * sizeof(float);
+}
+
+static void plan_gemm(struct conv_own *conv) {
+    enum { CACHE_FLOATS = 96 * 1024, LEAST_ROWS = 12, MOST_ROWS = 96 };
+    const struct conv_shape *shape = &conv->shape;
+    const size_t n_k = shape->window.kernel_h * shape->window.kernel_w * shape->in_c;
+    conv->block = clamp(CACHE_FLOATS / n_k / 12 * 12, LEAST_ROWS, MOST_ROWS);
+    conv->method = CONV_GEMM;
+    conv->unit_pixels = 1;
+    conv->n_units = shape->out_h * shape->out_w;
+    conv->portion = conv->block;
+    conv->scratch_bytes = conv->block * CONV_ROW_FLOATS(n_k) * sizeof(float);
+}
+
+/* ------------------------------------------------------------------ weights */
+
+/* panels [ceil(out_c / panel), n_k, panel] = kernel [n_k, out_c], the last one filled up with zeros. */
+static void pack_panels(const float *kernel, size_t n_k, size_t out_c, size_t panel, float *panels) {
+    for (size_t first = 0; first < out_c; first += panel)
+        for (size_t k = 0; k < n_k; k++, panels += panel) {
+            const size_t n = out_c - first < panel ? out_c - first : panel;
+            memcpy(panels, kernel + k * out_c + first, n * sizeof *panels);
+            memset(panels + n, 0, (panel - n) * sizeof *panels);
+        }
+}
+
+static filtags_status pack(struct conv_own *conv, const struct kernels *kernels, const float *kernel,
+                           const float *bias) {
+    const struct conv_shape *shape = &conv->shape;
+    const size_t n_panels = ceil_div(shape->out_c, kernels->panel), window_h = shape->window.kernel_h;
+    const size_t window_w = shape->window.kernel_w;
+    const bool is_winograd = conv->method == CONV_WINOGRAD;
+    const size_t n_points = is_winograd ? (conv->tile_h + window_h - 1) * (conv->tile_w + window_w - 1)
+                                        : window_h * window_w;
+    conv->kernel = block_new(n_points * n_panels * shape->in_c, kernels->panel * sizeof(float));
+    if (!conv->kernel) return FILTAGS_ERROR_MEMORY;
+    if (is_winograd) kernels->winograd_weights(shape, conv->tile_h, conv->tile_w, kernel, conv->kernel);
+    else pack_panels(kernel, n_points * shape->in_c, shape->out_c, kernels->panel, conv->kernel);
+    if (!bias) return FILTAGS_OK;
+    conv->bias = memory_new_aligned(n_panels * kernels->panel, sizeof(float));
+    if (!conv->bias) return FILTAGS_ERROR_MEMORY;
+    memset(conv->bias, 0, n_panels * kernels->panel * sizeof(float));
+    memcpy(conv->bias, bias, shape->out_c * sizeof(float));
+    return FILTAGS_OK;
+}
+
+/* ------------------------------------------------------------------ creation, running */
+
+filtags_status conv_own_create(const struct kernels *kernels, const struct conv_shape *shape, const float *kernel,
+                               const float *bias, struct conv_own **conv) {
+    /* weights of this size are read once for all pictures where a picture has few pixels to use them for */
+    enum { LARGE_WEIGHTS_FLOATS = 256 * 1024, FEW_PIXELS = 400 };
+    if (shape->groups != 1) {
+        *conv = NULL;
+        return FILTAGS_OK;
+    }
+    struct conv_own *made = memory_new(1, sizeof *made);
+    if (!made) return FILTAGS_ERROR_MEMORY;
+    made->shape = *shape;
+    if (choose_winograd(shape, made)) plan_winograd(made);
+    else if (has_few_channels(shape)) plan_rows(made);
+    else plan_gemm(made);
+    made->is_layer_wide =
+        made->method != CONV_ROWS && shape->out_h * shape->out_w <= FEW_PIXELS &&
+        shape->window.kernel_h * shape->window.kernel_w * shape->in_c * shape->out_c >= LARGE_WEIGHTS_FLOATS;
+    filtags_status status = pack(made, kernels, kernel, bias);
+    if (status == FILTAGS_OK) *conv = made;
+    else conv_own_destroy(made);
+    return status;
+}
+
+void conv_own_destroy(struct conv_own *conv) {
+    if (!conv) return;
+    free(conv->kernel);
+    free(conv->bias);
+    free(conv);
+}
+
+void conv_own_run(const struct conv_own *conv, const struct kernels *kernels, const struct conv_own_call *call,
+                  float *scratch) {
+    const struct conv_job job = {
+        .shape = &conv->shape,
+        .tile_h = conv->tile_h,
+        .tile_w = conv->tile_w,
+        .block = conv->block,
+        .kernel = conv->kernel,
+        .bias = conv->bias,
+        .is_relu = call->is_relu,
+        .n_images = call->n_images,
+        .in = call->in,
+        .out = call->out,
+        .in_stride = call->in_stride,
+        .out_stride = call->out_stride,
+        .first_unit = call->first_unit,
+        .n_units = call->n_units,
+        .scratch = scratch,
+    };
+    switch (conv->method) {
+    case CONV_GEMM: kernels->conv_gemm(&job); break;
+    case CONV_ROWS: kernels->conv_rows(&job); break;
+    case CONV_WINOGRAD: kernels->conv_winograd(&job); break;
+    }
+}

@@ -1,0 +1,336 @@
+/* Winograd's convolution at stride 1: fewer multiplications for the price of two small transforms.
+ *
+ * Along each axis a tile of m outputs of a kernel of length r is found from n = m + r - 1 inputs d by multiplying at n
+ * points: y = A^T [(G g) * (B^T d)]. B depends on n alone: its points are 0, 1, -1, 2, -2, infinity for n = 6 (kernels
+ * of 3: four outputs, of 5: two), and 1/2, -1/2 besides for n = 8 (kernels of 7: two outputs). Along an axis on which
+ * the kernel has length 1 there is nothing to transform (n = 1). Over all channels the products at one point are a
+ * product of matrices. The kernel's transform G g is made once, in conv_own.c.
+ *
+ * The formulas are Toom and Cook's: with M(x) = product over the finite points p of (x - p), row p of B^T holds the
+ * coefficients of M(x) / (x - p), the last one those of M(x); row k of A^T holds p^k. */
+#include <string.h>
+
+#include "engine/kernels_variant.h"
+
+#define INLINE static inline __attribute__((always_inline))
+enum { MAX_POINTS = 8, MAX_TILE = 4 };
+
+/* a + x * b */
+#define PLUS(a, x, b) VEC_FMA(VEC_SPLAT(x), b, a)
+
+INLINE void transform_6(vec d[6]) {
+    const vec even = PLUS(d[4], -4.0f, d[2]), odd = PLUS(d[3], -4.0f, d[1]);
+    const vec far_even = d[4] - d[2], far_odd = d[3] - d[1];
+    const vec first = PLUS(PLUS(d[4], -5.0f, d[2]), 4.0f, d[0]);
+    d[5] = PLUS(PLUS(d[5], -5.0f, d[3]), 4.0f, d[1]);
+    d[0] = first;
+    d[1] = even + odd;
+    d[2] = even - odd;
+    d[3] = PLUS(far_even, 2.0f, far_odd);
+    d[4] = PLUS(far_even, -2.0f, far_odd);
+}
+
+INLINE void transform_8(vec d[8]) {
+    const vec even_1 = PLUS(d[6] + d[2], -4.25f, d[4]), odd_1 = PLUS(d[5] + d[1], -4.25f, d[3]);
+    const vec even_2 = PLUS(PLUS(d[6], -1.25f, d[4]), 0.25f, d[2]);
+    const vec odd_2 = PLUS(PLUS(d[5], -1.25f, d[3]), 0.25f, d[1]);
+    const vec even_half = PLUS(PLUS(d[6], -5.0f, d[4]), 4.0f, d[2]);
+    const vec odd_half = PLUS(PLUS(d[5], -5.0f, d[3]), 4.0f, d[1]);
+    d[0] = PLUS(d[6] - d[0], 5.25f, d[2] - d[4]);
+    d[7] = PLUS(d[7] - d[1], 5.25f, d[3] - d[5]);
+    d[1] = even_1 + odd_1;
+    d[2] = even_1 - odd_1;
+    d[3] = PLUS(even_2, 2.0f, odd_2);
+    d[4] = PLUS(even_2, -2.0f, odd_2);
+    d[5] = PLUS(even_half, 0.5f, odd_half);
+    d[6] = PLUS(even_half, -0.5f, odd_half);
+}
+
+/* B^T d, in place. */
+INLINE void transform_input(size_t n, vec *d) {
+    if (n == 6) transform_6(d);
+    if (n == 8) transform_8(d);
+}
+
+/* A^T d: the first m values of d become the outputs. */
+INLINE void transform_output(size_t n, size_t m, vec *d) {
+    if (n == 1) return;
+    const vec sum_1 = d[1] + d[2], difference_1 = d[1] - d[2], sum_2 = d[3] + d[4], difference_2 = d[3] - d[4];
+    vec first = d[0] + sum_1 + sum_2, second = PLUS(difference_1, 2.0f, difference_2);
+    if (n == 8) {
+        first += d[5] + d[6];
+        second = PLUS(second, 0.5f, d[5] - d[6]);
+    }
+    if (m == 4) {
+        d[2] = PLUS(sum_1, 4.0f, sum_2);
+        d[3] = PLUS(difference_1, 8.0f, difference_2) + d[n - 1];
+    } else {
+        second += d[n - 1];
+    }
+    d[0] = first;
+    d[1] = second;
+}
+
+/* ------------------------------------------------------------------ a block of tiles */
+
+/* n_h, n_w: points along each axis; m_h, m_w: outputs of a tile. Constants wherever the functions below that take it
+ * are expanded. */
+struct tile { size_t n_h, n_w, m_h, m_w; };
+
+struct work {
+    const struct conv_job *job;
+    size_t tiles_w, tiles_per_image;       /* of the rows of tiles in the job */
+    size_t in_plane, in_row;               /* floats */
+    size_t out_plane, out_row;
+    float *transformed;                    /* [n_h * n_w][block, in_row] */
+    float *products;                       /* [n_h * n_w][block, out_row] */
+    float *patch;                          /* [n_h, n_w, c] with zeros in the place of padding */
+};
+
+/* The tile's first output row and column, and its picture. */
+struct place { size_t image, row, column; };
+
+INLINE struct place place_of(const struct work *work, size_t tile) {
+    const struct conv_job *job = work->job;
+    const size_t in_image = tile % work->tiles_per_image;
+    return (struct place){tile / work->tiles_per_image,
+                          (job->first_unit + in_image / work->tiles_w) * job->tile_h,
+                          in_image % work->tiles_w * job->tile_w};
+}
+
+/* patch [n_h, n_w, n_channels rounded up to whole vectors] = the input under a tile, 0 beyond the picture. in: the
+ * picture, from the first of the channels on; top and left wrap where they lie in the padding. */
+static void gather_patch(const struct conv_shape *shape, size_t n_h, size_t n_w, const float *in, size_t top,
+                         size_t left, size_t n_channels, float *patch) {
+    for (size_t i = 0; i < n_h; i++)
+        for (size_t j = 0; j < n_w; j++) {
+            const size_t h = top + i, w = left + j;
+            const bool is_inside = h < shape->in_h && w < shape->in_w;
+            const float *pixel = is_inside ? in + (h * shape->in_w + w) * shape->in_c : NULL;
+            size_t c = 0;
+            for (; c + LANES <= n_channels; c += LANES, patch += LANES)
+                VEC_AT(patch) = is_inside ? (vec)VEC_LOAD(pixel + c) : (vec){0};
+            if (c == n_channels) continue;
+            VEC_AT(patch) = is_inside ? VEC_LOAD_PART(pixel + c, n_channels - c) : (vec){0};
+            patch += LANES;
+        }
+}
+
+/* One vector of channels. in: pixels with the given strides; out: planes. */
+INLINE void transform_patch(struct tile t, const float *in, size_t row_floats, size_t pixel_floats, float *out,
+                            size_t plane) {
+    vec columns[MAX_POINTS * MAX_POINTS]; /* [n_w][n_h] */
+#pragma GCC unroll 8
+    for (size_t j = 0; j < t.n_w; j++) {
+        vec *column = columns + j * t.n_h;
+#pragma GCC unroll 8
+        for (size_t i = 0; i < t.n_h; i++) column[i] = VEC_LOAD(in + i * row_floats + j * pixel_floats);
+        transform_input(t.n_h, column);
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < t.n_h; i++) {
+        vec row[MAX_POINTS];
+#pragma GCC unroll 8
+        for (size_t j = 0; j < t.n_w; j++) row[j] = columns[j * t.n_h + i];
+        transform_input(t.n_w, row);
+#pragma GCC unroll 8
+        for (size_t j = 0; j < t.n_w; j++) VEC_AT(out + (i * t.n_w + j) * plane) = row[j];
+    }
+}
+
+INLINE void transform_tile(struct tile t, const struct work *work, size_t tile, float *out) {
+    const struct conv_shape *shape = work->job->shape;
+    const struct place place = place_of(work, tile);
+    const float *in = work->job->in + place.image * work->job->in_stride;
+    const size_t top = place.row - shape->window.padding.top, left = place.column - shape->window.padding.left;
+    const size_t c = shape->in_c, whole = c / LANES * LANES;
+    const bool is_inside = top < shape->in_h && t.n_h <= shape->in_h - top && left < shape->in_w &&
+                           t.n_w <= shape->in_w - left;
+    if (is_inside) {
+        const float *corner = in + (top * shape->in_w + left) * c;
+        for (size_t i = 0; i < whole; i += LANES)
+            transform_patch(t, corner + i, shape->in_w * c, c, out + i, work->in_plane);
+    }
+    const size_t first = is_inside ? whole : 0, width = (c - first + LANES - 1) / LANES * LANES;
+    if (first == c) return;
+    gather_patch(shape, t.n_h, t.n_w, in + first, top, left, c - first, work->patch);
+    for (size_t i = 0; i < width; i += LANES)
+        transform_patch(t, work->patch + i, t.n_w * width, width, out + first + i, work->in_plane);
+}
+
+static void multiply_points(const struct work *work, size_t n_points, size_t n_tiles) {
+    const struct conv_shape *shape = work->job->shape;
+    const size_t n_panels = (shape->out_c + PANEL - 1) / PANEL, whole_c = (shape->out_c + LANES - 1) / LANES * LANES;
+    for (size_t point = 0; point < n_points; point++)
+        for (size_t panel = 0; panel < n_panels; panel++) {
+            const size_t first = panel * PANEL;
+            const struct gemm_block block = {
+                .n_rows = n_tiles,
+                .n_columns = whole_c - first < PANEL ? whole_c - first : PANEL,
+                .n_k = shape->in_c,
+                .n_runs = 1,
+                .a = work->transformed + point * work->in_plane,
+                .a_stride = work->in_row,
+                .panel = work->job->kernel + (point * n_panels + panel) * shape->in_c * PANEL,
+                .c = work->products + point * work->out_plane + first,
+                .c_stride = work->out_row,
+            };
+            KERNEL(kernel_gemm_block)(&block);
+        }
+}
+
+/* One vector of channels of a tile: products of all points to outputs. Stores n_h x n_w pixels, n_lanes of each. */
+INLINE void finish_patch(struct tile t, const float *in, size_t plane, vec bias, bool is_relu, float *out,
+                         size_t row_floats, size_t pixel_floats, size_t n_h, size_t n_w, size_t n_lanes) {
+    vec rows[MAX_TILE * MAX_POINTS]; /* [n_w points][m_h] */
+#pragma GCC unroll 8
+    for (size_t j = 0; j < t.n_w; j++) {
+        vec column[MAX_POINTS];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < t.n_h; i++) column[i] = VEC_LOAD(in + (i * t.n_w + j) * plane);
+        transform_output(t.n_h, t.m_h, column);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < t.m_h; i++) rows[j * t.m_h + i] = column[i];
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < t.m_h; i++) {
+        vec row[MAX_POINTS];
+#pragma GCC unroll 8
+        for (size_t j = 0; j < t.n_w; j++) row[j] = rows[j * t.m_h + i];
+        transform_output(t.n_w, t.m_w, row);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < t.m_w; j++) {
+            vec value = row[j] + bias;
+            if (is_relu) value = VEC_MAX((vec){0}, value); /* in this order NaN stays */
+            float *to = out + i * row_floats + j * pixel_floats;
+            if (i >= n_h || j >= n_w) continue;
+            if (n_lanes == LANES) VEC_AT(to) = value;
+            else VEC_STORE_PART(to, value, n_lanes);
+        }
+    }
+}
+
+INLINE void finish_tile(struct tile t, const struct work *work, size_t tile, const float *products) {
+    const struct conv_job *job = work->job;
+    const struct conv_shape *shape = job->shape;
+    const struct place place = place_of(work, tile);
+    const size_t c = shape->out_c;
+    const size_t n_h = shape->out_h - place.row < t.m_h ? shape->out_h - place.row : t.m_h;
+    const size_t n_w = shape->out_w - place.column < t.m_w ? shape->out_w - place.column : t.m_w;
+    float *out = job->out + place.image * job->out_stride + (place.row * shape->out_w + place.column) * c;
+    for (size_t i = 0; i < c; i += LANES) {
+        const size_t n_lanes = c - i < LANES ? c - i : LANES;
+        const vec bias = job->bias ? (vec)VEC_LOAD(job->bias + i) : (vec){0};
+        if (n_h == t.m_h && n_w == t.m_w && n_lanes == LANES)
+            finish_patch(t, products + i, work->out_plane, bias, job->is_relu, out + i, shape->out_w * c, c, t.m_h,
+                         t.m_w, LANES);
+        else
+            finish_patch(t, products + i, work->out_plane, bias, job->is_relu, out + i, shape->out_w * c, c, n_h, n_w,
+                         n_lanes);
+    }
+}
+
+typedef void tile_function(const struct work *work, size_t tile, float *values);
+
+static void convolve(const struct work *work, size_t n_points, tile_function *transform, tile_function *finish) {
+    const struct conv_job *job = work->job;
+    const size_t n_tiles = work->tiles_per_image * job->n_images, n_blocks = (n_tiles + job->block - 1) / job->block;
+    for (size_t b = 0, first = 0; b < n_blocks; b++) {
+        const size_t end = (b + 1) * n_tiles / n_blocks;
+        for (size_t tile = first; tile < end; tile++)
+            transform(work, tile, work->transformed + (tile - first) * work->in_row);
+        multiply_points(work, n_points, end - first);
+        for (size_t tile = first; tile < end; tile++)
+            finish(work, tile, work->products + (tile - first) * work->out_row);
+        first = end;
+    }
+}
+
+/* Functions of each kind, so that each has its transforms unrolled. */
+#define KIND(NAME, N_H, N_W, M_H, M_W)                                                     \
+    static void transform_##NAME(const struct work *work, size_t tile, float *out) {       \
+        transform_tile((struct tile){N_H, N_W, M_H, M_W}, work, tile, out);                \
+    }                                                                                      \
+    static void finish_##NAME(const struct work *work, size_t tile, float *products) {     \
+        finish_tile((struct tile){N_H, N_W, M_H, M_W}, work, tile, products);              \
+    }
+KIND(3x3, 6, 6, 4, 4)
+KIND(5x5, 6, 6, 2, 2)
+KIND(1x3, 1, 6, 1, 4)
+KIND(3x1, 6, 1, 4, 1)
+KIND(1x7, 1, 8, 1, 2)
+KIND(7x1, 8, 1, 2, 1)
+
+void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
+    const struct conv_shape *shape = job->shape;
+    const size_t n_h = job->tile_h + shape->window.kernel_h - 1, n_w = job->tile_w + shape->window.kernel_w - 1;
+    struct work work = {.job = job, .tiles_w = (shape->out_w + job->tile_w - 1) / job->tile_w};
+    work.tiles_per_image = work.tiles_w * job->n_units;
+    work.in_row = CONV_ROW_FLOATS(shape->in_c);
+    work.out_row = CONV_ROW_FLOATS(shape->out_c);
+    work.in_plane = job->block * work.in_row + 16;
+    work.out_plane = job->block * work.out_row + 16;
+    work.transformed = job->scratch;
+    work.products = work.transformed + n_h * n_w * work.in_plane;
+    work.patch = work.products + n_h * n_w * work.out_plane;
+    if (n_h == 6 && n_w == 6 && job->tile_h == 4) convolve(&work, 36, transform_3x3, finish_3x3);
+    else if (n_h == 6 && n_w == 6) convolve(&work, 36, transform_5x5, finish_5x5);
+    else if (n_w == 6) convolve(&work, 6, transform_1x3, finish_1x3);
+    else if (n_h == 6) convolve(&work, 6, transform_3x1, finish_3x1);
+    else if (n_w == 8) convolve(&work, 8, transform_1x7, finish_1x7);
+    else convolve(&work, 8, transform_7x1, finish_7x1);
+}
+
+/* ------------------------------------------------------------------ the kernel's transform */
+
+/* G [n, r] of one axis: row p has p^k / product over the other finite points q of (p - q); the last row, of infinity,
+ * has the last coefficient alone. */
+static void make_g(size_t n, size_t r, double *g) {
+    static const double points[MAX_POINTS - 1] = {0, 1, -1, 2, -2, 0.5, -0.5};
+    for (size_t i = 0; i + 1 < n; i++) {
+        double value = 1;
+        for (size_t j = 0; j + 1 < n; j++)
+            if (j != i) value /= points[i] - points[j];
+        for (size_t k = 0; k < r; k++, value *= points[i]) g[i * r + k] = value;
+    }
+    for (size_t k = 0; k < r; k++) g[(n - 1) * r + k] = k + 1 == r;
+}
+
+/* One input channel and one panel: from [kernel_h * kernel_w][PANEL] to points [n_h * n_w][PANEL]. */
+static void transform_weights(size_t n_h, size_t r_h, const double *g_h, size_t n_w, size_t r_w, const double *g_w,
+                              const double *weights, double *points) {
+    double rows[MAX_POINTS * MAX_POINTS][PANEL]; /* [n_h, r_w] */
+    memset(rows, 0, sizeof rows);
+    for (size_t i = 0; i < n_h; i++)
+        for (size_t k = 0; k < r_h; k++)
+            for (size_t j = 0; j < r_w; j++)
+                for (size_t o = 0; o < PANEL; o++)
+                    rows[i * r_w + j][o] += g_h[i * r_h + k] * weights[(k * r_w + j) * PANEL + o];
+    memset(points, 0, n_h * n_w * PANEL * sizeof *points);
+    for (size_t i = 0; i < n_h; i++)
+        for (size_t j = 0; j < n_w; j++)
+            for (size_t k = 0; k < r_w; k++)
+                for (size_t o = 0; o < PANEL; o++)
+                    points[(i * n_w + j) * PANEL + o] += g_w[j * r_w + k] * rows[i * r_w + k][o];
+}
+
+void KERNEL(kernel_winograd_weights)(const struct conv_shape *shape, size_t tile_h, size_t tile_w, const float *kernel,
+                                     float *panels) {
+    const size_t r_h = shape->window.kernel_h, r_w = shape->window.kernel_w, out_c = shape->out_c, in_c = shape->in_c;
+    const size_t n_h = tile_h + r_h - 1, n_w = tile_w + r_w - 1, n_panels = (out_c + PANEL - 1) / PANEL;
+    double g_h[MAX_POINTS * MAX_POINTS], g_w[MAX_POINTS * MAX_POINTS];
+    double weights[MAX_POINTS * MAX_POINTS * PANEL], points[MAX_POINTS * MAX_POINTS * PANEL];
+    make_g(n_h, r_h, g_h);
+    make_g(n_w, r_w, g_w);
+    for (size_t panel = 0; panel < n_panels; panel++)
+        for (size_t i = 0; i < in_c; i++) {
+            for (size_t k = 0; k < r_h * r_w; k++)
+                for (size_t o = 0; o < PANEL; o++)
+                    weights[k * PANEL + o] =
+                        panel * PANEL + o < out_c ? (double)kernel[(k * in_c + i) * out_c + panel * PANEL + o] : 0;
+            transform_weights(n_h, r_h, g_h, n_w, r_w, g_w, weights, points);
+            for (size_t p = 0; p < n_h * n_w; p++)
+                for (size_t o = 0; o < PANEL; o++)
+                    panels[((p * n_panels + panel) * in_c + i) * PANEL + o] = (float)points[p * PANEL + o];
+        }
+}
