@@ -37,3 +37,10 @@ filtags_status hash_file(enum hash_algorithm algorithm, const char *path, char h
     fclose(file);
     return status;
 }
+
+filtags_status hash_bytes(const void *bytes, size_t n_bytes, uint8_t digest[HASH_DIGEST_BYTES]) {
+    unsigned n_digest = 0;
+    if (EVP_Digest(bytes, n_bytes, digest, &n_digest, EVP_sha256(), NULL) && n_digest == HASH_DIGEST_BYTES)
+        return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_INTERNAL, "SHA-256 is not available");
+}

@@ -96,10 +96,23 @@ void image_free(struct image *image) {
     *image = (struct image){0};
 }
 
+filtags_status image_read_file(const char *path, struct buffer *contents) {
+    return file_read(path, MAX_FILE_BYTES, contents);
+}
+
+filtags_status image_load_bytes(const struct image_source *source, size_t height, size_t width, size_t channels,
+                                filtags_preprocess preprocess, float *pixels) {
+    struct image image = {0};
+    filtags_status status = image_decode(source, &image);
+    if (!status) status = image_convert(&image, channels);
+    if (!status) status = image_write_tensor(&image, height, width, preprocess, pixels);
+    image_free(&image);
+    return status;
+}
+
 filtags_status filtags_image_load(const char *path, size_t height, size_t width, size_t channels,
                                   filtags_preprocess preprocess, float *pixels) {
     enum { MAX_SIDE = 16384 };
-    struct image image = {0};
     struct buffer contents = {0};
     if (height < 1 || height > MAX_SIDE || width < 1 || width > MAX_SIDE) {
         return error_set(FILTAGS_ERROR_USAGE, "height and width in 1..%d expected, found %zu x %zu", MAX_SIDE, height,
@@ -108,13 +121,10 @@ filtags_status filtags_image_load(const char *path, size_t height, size_t width,
     if (channels != 1 && channels != 3) {
         return error_set(FILTAGS_ERROR_USAGE, "1 or 3 channels expected, found %zu", channels);
     }
-    filtags_status status = file_read(path, MAX_FILE_BYTES, &contents);
+    filtags_status status = image_read_file(path, &contents);
     if (status) return status;
     struct image_source source = {path, (const uint8_t *)contents.data, contents.size_bytes};
-    status = image_decode(&source, &image);
-    if (!status) status = image_convert(&image, channels);
-    if (!status) status = image_write_tensor(&image, height, width, preprocess, pixels);
-    image_free(&image);
+    status = image_load_bytes(&source, height, width, channels, preprocess, pixels);
     buffer_free(&contents);
     return status;
 }

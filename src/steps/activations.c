@@ -26,6 +26,7 @@ struct activations_run {
     struct network network;
     filtags_dataset *dataset;
     filtags_engine *engine;
+    struct picture_store *store; /* NULL: none */
     struct output *output;
     struct picture_list pictures; /* train pictures */
     struct class_sums sums;
@@ -49,16 +50,20 @@ static filtags_status compute(struct activations_run *run) {
     const filtags_options *options = run->step->options;
     size_t batch = runner_batch(options, run->network.shape);
     size_t n_classes = filtags_dataset_n_classes(run->dataset);
-    filtags_status status = network_open_engine(&run->network, options, batch, false, &run->engine);
+    filtags_status status = network_open_store(&run->network, options, run->output, &run->store);
+    if (!status && !run->store) status = network_open_engine(&run->network, options, batch, false, &run->engine);
     if (status) return status;
     run->sums.n_classes = n_classes;
-    run->sums.n_filters = filtags_engine_n_filters(run->engine);
+    run->sums.n_filters = filter_table_n_filters(&run->network.table);
     run->sums.class_of = run->pictures.class_of;
     run->sums.sums = memory_new(n_classes * run->sums.n_filters, sizeof *run->sums.sums);
     run->sums.n_images = memory_new(n_classes, sizeof *run->sums.n_images);
     if (!run->sums.sums || !run->sums.n_images) return FILTAGS_ERROR_MEMORY;
     struct runner_job job = {.what = "activations",
                              .engine = run->engine,
+                             .store = run->store,
+                             .options = options,
+                             .late_engine = &run->engine,
                              .network = &run->network,
                              .preprocess = run->network.preprocess,
                              .images_dir = options->images_dir,
@@ -66,13 +71,16 @@ static filtags_status compute(struct activations_run *run) {
                              .n_files = run->pictures.n_files,
                              .n_threads = options_n_threads(options),
                              .batch = batch,
+                             /* the store gets what a later evaluation needs, too */
+                             .wants_output = run->store && network_gives_vector(&run->network),
                              .is_strict = options->strict,
                              .output = run->output,
                              .callbacks = run->step->callbacks,
                              .take = add_to_sums,
                              .context = &run->sums,
                              .is_bad = run->pictures.is_bad};
-    return runner_run(&job, &run->totals);
+    status = runner_run(&job, &run->totals);
+    return network_close_store(&run->store, status);
 }
 
 static filtags_status check_classes(struct activations_run *run) {
@@ -230,14 +238,17 @@ static filtags_status write_files(struct activations_run *run) {
                                          {"counts", "batch", (double)runner_batch(step->options, run->network.shape)},
                                          {"timings_sec", "decode_all_threads", run->totals.decode_sec},
                                          {"timings_sec", "network_all_threads", run->totals.network_sec},
-                                         {"timings_sec", "pictures", run->totals.elapsed_sec}};
+                                         {"timings_sec", "pictures", run->totals.elapsed_sec},
+                                         /* the last one: only with --store */
+                                         {"counts", "n_pictures_stored", (double)run->totals.n_stored}};
+    size_t n_numbers = sizeof numbers / sizeof *numbers - !run->step->options->store;
     filtags_status status = describe(run, &record);
     if (!status) status = write_vars(run);
     if (!status) status = write_names(run);
     if (!status) status = write_info(run, &record);
     if (!status) {
         report(run, output_elapsed_sec(run->output));
-        status = step_close_output(step, &run->output, &record, numbers, sizeof numbers / sizeof *numbers);
+        status = step_close_output(step, &run->output, &record, numbers, n_numbers);
     }
     run_record_free(&record);
     return status;
@@ -271,6 +282,7 @@ static void log_start(const struct activations_run *run) {
 
 static void close_run(struct activations_run *run, filtags_status status) {
     output_close(run->output, status ? filtags_error_message() : NULL);
+    network_close_store(&run->store, status);
     filtags_engine_destroy(run->engine);
     network_close(&run->network);
     filtags_dataset_close(run->dataset);

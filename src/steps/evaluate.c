@@ -24,6 +24,7 @@ struct evaluate_run {
     struct class_index index;
     filtags_dataset *dataset;
     filtags_engine *engine;
+    struct picture_store *store; /* NULL: none */
     struct output *output;
     struct picture_list pictures; /* test pictures */
     struct predictions *predictions;
@@ -82,7 +83,8 @@ static filtags_status compute(struct evaluate_run *run) {
     const filtags_options *options = run->step->options;
     size_t batch = runner_batch(options, run->network.shape), n_threads = options_n_threads(options);
     FILE *scratch;
-    filtags_status status = network_open_engine(&run->network, options, batch, true, &run->engine);
+    filtags_status status = network_open_store(&run->network, options, run->output, &run->store);
+    if (!status && !run->store) status = network_open_engine(&run->network, options, batch, true, &run->engine);
     if (!status) status = output_open_scratch(run->output, &scratch);
     if (!status)
         status = predictions_create(&run->tags, run->network.n_outputs, run->pictures.n_files, n_threads, scratch,
@@ -90,6 +92,9 @@ static filtags_status compute(struct evaluate_run *run) {
     if (status) return status;
     struct runner_job job = {.what = "evaluate",
                              .engine = run->engine,
+                             .store = run->store,
+                             .options = options,
+                             .late_engine = &run->engine,
                              .network = &run->network,
                              .preprocess = run->network.preprocess,
                              .images_dir = options->images_dir,
@@ -104,7 +109,8 @@ static filtags_status compute(struct evaluate_run *run) {
                              .take = take_prediction,
                              .context = run,
                              .is_bad = run->pictures.is_bad};
-    return runner_run(&job, &run->totals);
+    status = runner_run(&job, &run->totals);
+    return network_close_store(&run->store, status);
 }
 
 /* ---------------------------------------------------------------- files */
@@ -269,19 +275,23 @@ static filtags_status write_files(struct evaluate_run *run) {
         {"counts", "batch", (double)runner_batch(run->step->options, run->network.shape)},
         {"timings_sec", "decode_all_threads", run->totals.decode_sec},
         {"timings_sec", "network_all_threads", run->totals.network_sec},
-        {"timings_sec", "pictures", run->totals.elapsed_sec}};
+        {"timings_sec", "pictures", run->totals.elapsed_sec},
+        /* the last one: only with --store */
+        {"counts", "n_pictures_stored", (double)run->totals.n_stored}};
+    size_t n_numbers = sizeof numbers / sizeof *numbers - !run->step->options->store;
     filtags_status status = describe(run);
     if (!status) status = write_vars(run);
     if (!status) status = write_info(run);
     if (status) return status;
     report(run, output_elapsed_sec(run->output));
-    return step_close_output(run->step, &run->output, &run->record, numbers, sizeof numbers / sizeof *numbers);
+    return step_close_output(run->step, &run->output, &run->record, numbers, n_numbers);
 }
 
 /* ---------------------------------------------------------------- the step */
 
 static void close_run(struct evaluate_run *run, filtags_status status) {
     output_close(run->output, status ? filtags_error_message() : NULL);
+    network_close_store(&run->store, status);
     predictions_destroy(run->predictions);
     filtags_engine_destroy(run->engine);
     network_close(&run->network);
@@ -296,7 +306,7 @@ static void close_run(struct evaluate_run *run, filtags_status status) {
 static filtags_status check_output(const struct evaluate_run *run) {
     const struct graph *graph = model_graph(run->network.model);
     const struct shape *shape = &graph->nodes[graph->output_node].shape;
-    if (shape->dim[shape->n_dims - 1] == run->network.n_outputs) return FILTAGS_OK;
+    if (network_gives_vector(&run->network)) return FILTAGS_OK;
     return error_set(FILTAGS_ERROR_DATA, "%s: a vector of outputs expected, one for each class, found %zu dimensions",
                      run->network.path, shape->n_dims);
 }
