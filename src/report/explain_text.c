@@ -70,10 +70,8 @@ static void append_verdict(struct buffer *to, const struct explained *explained,
         buffer_append_text(to, "agrees with the network\n");
         return;
     }
-    buffer_append_text(to, "disagrees: the network's ");
-    append_short(to, explained->names->outputs[picture->top[0]], LABEL_CHARACTERS);
-    if (place) buffer_printf(to, " is in place %zu\n", place);
-    else buffer_append_text(to, " is not among them\n");
+    if (place) buffer_printf(to, "disagrees: the network's label is in place %zu\n", place);
+    else buffer_append_text(to, "disagrees: the network's label is not among them\n");
 }
 
 static void append_ranking(struct buffer *to, const struct explained *explained,
