@@ -316,6 +316,13 @@ def test_usage(tags, picture, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_too_many_pictures(tags, picture, tmp_path):
+    message = steps.run("explain", "--filtags-file", tags, "--save-dir", tmp_path, "--k-q", 1, *[picture] * 101,
+                        status=2).stderr
+    assert "at most 100 pictures expected, found 101" in message
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_tags_that_are_not_in_the_file(tags, picture, tmp_path):
     result = explain(tags, tmp_path, "--k-q", "3,77", picture)
     assert "has no tags for k = 77: it is left out" in result.stderr
