@@ -5,6 +5,7 @@
  *   filtags.el(name, attributes, ...children)   an element; children are elements or text, never markup
  *   filtags.table(columns, rows, options)       a table with sortable columns
  *   filtags.plot(element, traces, layout)       a Plotly chart in the page's theme; drawn anew when that changes
+ *   filtags.unplot(container)                   before the container is emptied of charts
  *   filtags.colors(), filtags.colorscale, filtags.lineStyle(i)
  *   filtags.number(value, digits)
  *   filtags.state             what is chosen, kept in the address behind '#': get(name), set({name: value}), onchange
@@ -186,6 +187,15 @@ const filtags = (() => {
     return draw(element, make);
   }
 
+  /* Forget the charts in an element that is about to be emptied: what they hold is given back. */
+  function unplot(container) {
+    for (const element of plots.keys()) {
+      if (!container.contains(element)) continue;
+      Plotly.purge(element);
+      plots.delete(element);
+    }
+  }
+
   /* ---------------------------------------------------------------- what is chosen */
 
   let kept = null; // what the address would say, in a frame whose address can't change (srcdoc)
@@ -251,5 +261,6 @@ const filtags = (() => {
     if (!store.get('filtags-theme')) setTheme(event.matches ? 'dark' : 'light');
   });
 
-  return { json, bytes, el, table, plot, colors, colorscale, lineStyle, number, plain, shorten, state, keys, theme, style };
+  return { json, bytes, el, table, plot, unplot, colors, colorscale, lineStyle, number, plain, shorten, state, keys, theme,
+    style };
 })();
