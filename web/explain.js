@@ -154,7 +154,11 @@
     const ownText = filtags.shorten(top[0][1], 60);
     if (place === 1) text += `Both say ${ownText}.`;
     else if (!place) text += `The network’s ${ownText} is not among the tags.`;
-    else text += `The network’s ${ownText} is in place ${place} of the ${plural(nLabels, 'label')} of the tags.`;
+    else {
+      const isTied = ranking.some(([label, count]) => label === own && count === most);
+      text += `The network’s ${ownText} is in place ${place} of the ${plural(nLabels, 'label')} of the tags`;
+      text += isTied ? ', with as many tags as the first.' : '.';
+    }
     at('verdict-text').textContent = text;
   }
 

@@ -70,7 +70,9 @@ static void append_verdict(struct buffer *to, const struct explained *explained,
         buffer_append_text(to, "agrees with the network\n");
         return;
     }
-    if (place) buffer_printf(to, "disagrees: the network's label is in place %zu\n", place);
+    const struct label_count *ranking = explanation->rankings[last];
+    const bool is_tied = place && ranking[place - 1].count == ranking[0].count;
+    if (place) buffer_printf(to, "disagrees: the network's label is in place %zu%s\n", place, is_tied ? ", a tie" : "");
     else buffer_append_text(to, "disagrees: the network's label is not among them\n");
 }
 
