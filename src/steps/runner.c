@@ -288,7 +288,8 @@ static void hand_over(struct runner_thread *thread, size_t n_good) {
         const float *outputs = job->wants_output ? thread->outputs + i * job->network->n_outputs : NULL;
         filtags_status status = hand_over_maps(thread, i);
         if (!status && job->store) status = store_picture(thread, i, activations, outputs);
-        if (!status && job->take) status = job->take(job->context, thread->number, thread->indices[i], activations, outputs);
+        if (!status && job->take)
+            status = job->take(job->context, thread->number, thread->indices[i], activations, outputs);
         if (status) give_up(runner, status);
     }
 }
