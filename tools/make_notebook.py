@@ -51,6 +51,19 @@ def run_notebook(notebook, folder):
     return notebook
 
 
+def join_streams(notebook):
+    """What a cell prints comes in pieces, as the machine's load has it: make one output of neighbours."""
+    for cell in notebook.cells:
+        joined = []
+        for output in cell.get("outputs", []):
+            if joined and output.output_type == joined[-1].output_type == "stream" and output.name == joined[-1].name:
+                joined[-1].text += output.text
+            else:
+                joined.append(output)
+        if joined:
+            cell.outputs = joined
+
+
 def check_outputs(notebook, folder):
     """What is committed tells nothing of the machine it was made on."""
     outputs = "".join(str(cell.get("outputs", "")) for cell in notebook.cells)
@@ -68,6 +81,7 @@ def main():
     notebook = make_notebook(SOURCE.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         run_notebook(notebook, folder)
+        join_streams(notebook)
         check_outputs(notebook, folder)
     nbformat.validate(notebook)
     nbformat.write(notebook, options.output)

@@ -5,13 +5,14 @@
  *   filtags.el(name, attributes, ...children)   an element; children are elements or text, never markup
  *   filtags.table(columns, rows, options)       a table with sortable columns
  *   filtags.plot(element, traces, layout)       a Plotly chart in the page's theme; drawn anew when that changes
+ *   filtags.unplot(container)                   before the container is emptied of charts
  *   filtags.colors(), filtags.colorscale, filtags.lineStyle(i)
  *   filtags.number(value, digits)
  *   filtags.state             what is chosen, kept in the address behind '#': get(name), set({name: value}), onchange
  *   filtags.keys([[key, what it does, function], ...])   keyboard; '?' lists them
  *
- * Text from outside is put on screen by textContent alone. Plotly reads a little markup in its texts (<b>, <a href>), so
- * what goes to a chart passes filtags.plain() first. */
+ * Text from outside is put on screen by textContent alone. Plotly reads a little markup in its texts (<b>, <a href>),
+ * so what goes to a chart passes filtags.plain() first. */
 'use strict';
 const filtags = (() => {
   const root = document.documentElement;
@@ -68,9 +69,10 @@ const filtags = (() => {
     let order = null, isAscending = true, nShown = limit;
     const body = el('tbody');
     const heads = columns.map((column, i) => {
-      if (!column.key && !column.sort) return el('th', { class: column.isNumber && 'number', scope: 'col' }, column.title);
+      const attributes = { class: column.isNumber && 'number', scope: 'col' };
+      if (!column.key && !column.sort) return el('th', attributes, column.title);
       const button = el('button', { class: 'link', type: 'button', onclick: () => sortBy(i) }, column.title);
-      return el('th', { class: column.isNumber && 'number', scope: 'col' }, button);
+      return el('th', attributes, button);
     });
     const more = el('button', { type: 'button', onclick: () => { nShown += 10 * limit; fill(); } });
     const valueOf = (column, row) => (column.sort ? column.sort(row) : row[column.key]);
@@ -89,12 +91,14 @@ const filtags = (() => {
         const direction = isAscending ? 1 : -1;
         shown = rows.slice().sort((a, b) => {
           const x = valueOf(columns[order], a), y = valueOf(columns[order], b);
-          return direction * (typeof x === 'number' && typeof y === 'number' ? x - y : String(x).localeCompare(String(y)));
+          const areNumbers = typeof x === 'number' && typeof y === 'number';
+          return direction * (areNumbers ? x - y : String(x).localeCompare(String(y)));
         });
       }
       body.replaceChildren(...shown.slice(0, nShown).map((row) => {
         const cells = columns.map((column) => {
-          const content = column.cell ? column.cell(row) : column.isNumber ? number(row[column.key]) : String(row[column.key]);
+          const value = row[column.key];
+          const content = column.cell ? column.cell(row) : column.isNumber ? number(value) : String(value);
           return el('td', { class: column.isNumber ? 'number' : 'wrap' }, content);
         });
         return el('tr', { class: options.isChosen && options.isChosen(row) && 'chosen' }, ...cells);
@@ -104,7 +108,8 @@ const filtags = (() => {
     }
     fill();
     const caption = options.caption ? el('caption', {}, options.caption) : null;
-    const box = el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': options.caption || 'table' },
+    const label = options.caption || 'table';
+    const box = el('div', { class: 'table-box', tabindex: '0', role: 'region', 'aria-label': label },
       el('table', {}, caption, el('thead', {}, el('tr', {}, ...heads)), body));
     return el('div', {}, box, more);
   }
@@ -160,11 +165,13 @@ const filtags = (() => {
   const style = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
   function themed(layout) {
-    const axis = { gridcolor: style('--line'), linecolor: style('--line'), zerolinecolor: style('--line'), automargin: true };
+    const line = style('--line');
+    const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true };
     const result = {
       paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', margin: { l: 50, r: 15, t: 15, b: 45 },
       font: { family: style('--sans'), size: 12.5, color: style('--ink') },
-      hoverlabel: { bgcolor: style('--raised'), bordercolor: style('--line'), font: { color: style('--ink') }, align: 'left' },
+      hoverlabel: { bgcolor: style('--raised'), bordercolor: line, font: { color: style('--ink') }, align: 'left' },
+      modebar: { bgcolor: 'rgba(0,0,0,0)', color: style('--muted'), activecolor: style('--accent') },
       ...layout,
     };
     for (const name of ['xaxis', 'yaxis', 'xaxis2', 'yaxis2']) {
@@ -184,6 +191,15 @@ const filtags = (() => {
   function plot(element, make) {
     plots.set(element, make);
     return draw(element, make);
+  }
+
+  /* Forget the charts in an element that is about to be emptied: what they hold is given back. */
+  function unplot(container) {
+    for (const element of plots.keys()) {
+      if (!container.contains(element)) continue;
+      Plotly.purge(element);
+      plots.delete(element);
+    }
   }
 
   /* ---------------------------------------------------------------- what is chosen */
@@ -221,9 +237,9 @@ const filtags = (() => {
   function keys(rows) { bindings.push(...rows); }
 
   function showHelp() {
-    help.replaceChildren(el('h2', {}, 'Keyboard'),
-      el('table', {}, el('tbody', {}, ...[...bindings, ['?', 'this list'], ['d', 'dark or light']].map(([key, what]) => el('tr', {},
-        el('td', {}, ...key.split(' ').map((one) => el('kbd', {}, one))), el('td', {}, what))))),
+    const rows = [...bindings, ['?', 'this list'], ['d', 'dark or light']].map(([key, what]) => el('tr', {},
+      el('td', {}, ...key.split(' ').map((one) => el('kbd', {}, one))), el('td', {}, what)));
+    help.replaceChildren(el('h2', {}, 'Keyboard'), el('table', {}, el('tbody', {}, ...rows)),
       el('p', {}, el('button', { type: 'button', onclick: () => help.close() }, 'Close')));
     if (!help.isConnected) document.body.append(help);
     help.showModal();
@@ -251,5 +267,8 @@ const filtags = (() => {
     if (!store.get('filtags-theme')) setTheme(event.matches ? 'dark' : 'light');
   });
 
-  return { json, bytes, el, table, plot, colors, colorscale, lineStyle, number, plain, shorten, state, keys, theme, style };
+  return {
+    json, bytes, el, table, plot, unplot, colors, colorscale, lineStyle, number, plain, shorten, state, keys, theme,
+    style,
+  };
 })();

@@ -109,8 +109,9 @@
   function drawCards() {
     const image = images[chosen.picture];
     if (!image) return;
+    const height = CARD_PIXELS * Math.max(0.6, Math.min(1.4, image.height / image.width));
     for (const canvas of at('cards').querySelectorAll('canvas'))
-      paint(canvas, image, mapOf(Number(canvas.dataset.filter)), CARD_PIXELS, CARD_PIXELS);
+      paint(canvas, image, mapOf(Number(canvas.dataset.filter)), CARD_PIXELS, height);
   }
 
   /* ---------------------------------------------------------------- predictions */
@@ -125,7 +126,8 @@
   }
 
   function barRow(text, title, amount, share, isSame, onclick) {
-    const name = onclick ? el('button', { type: 'button', class: 'link', title, onclick }, text) : text;
+    const name = onclick ? el('button', { type: 'button', class: 'link words', onclick }, text)
+      : el('span', { class: 'words' }, text);
     const fill = el('div', { class: 'fill' });
     fill.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
     return el('div', { class: `bar-row${isSame ? ' same' : ''}` },
@@ -149,9 +151,14 @@
     at('verdict').replaceChildren(verdict(chosen.picture, chosen.value, chosen.scope));
     const nActive = value().n_active[chosen.scope], nLabels = value().n_ranked[chosen.scope];
     let text = `${plural(nActive, 'active filter')} ${nActive === 1 ? 'has' : 'have'} ${plural(total, 'tag')}. `;
-    if (place === 1) text += `Both say ${top[0][1]}.`;
-    else if (!place) text += `The network’s ${top[0][1]} is not among the tags.`;
-    else text += `The network’s ${top[0][1]} is in place ${place} of the ${plural(nLabels, 'label')} of the tags.`;
+    const ownText = filtags.shorten(top[0][1], 60);
+    if (place === 1) text += `Both say ${ownText}.`;
+    else if (!place) text += `The network’s ${ownText} is not among the tags.`;
+    else {
+      const isTied = ranking.some(([label, count]) => label === own && count === most);
+      text += `The network’s ${ownText} is in place ${place} of the ${plural(nLabels, 'label')} of the tags`;
+      text += isTied ? ', with as many tags as the first.' : '.';
+    }
     at('verdict-text').textContent = text;
   }
 
@@ -214,16 +221,16 @@
     const choice = value().choices.find(([one]) => one === label);
     const n = choice ? choice[1 + chosen.scope] : 0;
     let note = 'The active filters have no tags.';
-    if (label !== null && !n) note = `No active filter of ${SCOPES[chosen.scope]} has the tag ${textOf(label)}.`;
+    const shortLabel = label === null ? '' : filtags.shorten(textOf(label), 60);
+    if (label !== null && !n) note = `No active filter of ${SCOPES[chosen.scope]} has the tag ${shortLabel}.`;
     else if (label !== null) {
       note = `${plural(n, 'active filter')} of ${SCOPES[chosen.scope]} ${n === 1 ? 'has' : 'have'} the tag `
-        + `${textOf(label)}. Filters with the fewest tags come first, since they are the most specific; among equals, `
+        + `${shortLabel}. Filters with the fewest tags come first, since they are the most specific; among equals, `
         + 'the most active.';
       const nLeft = n - carriers.length;
       if (nLeft > 0) note += ` Shown are ${carriers.length}; ${nLeft} are left out, to keep the page small.`;
     }
-    const name = label === null ? '' : ` that say ${filtags.shorten(textOf(label), 60)}`;
-    at('filters-title').textContent = `Filters${name}`;
+    at('filters-title').textContent = label === null ? 'Filters' : `Filters that say ${shortLabel}`;
     at('filters-note').textContent = note;
     at('cards').replaceChildren(...carriers.map(card));
     drawCards();
@@ -299,7 +306,9 @@
   const chooseAnew = (changes) => choose({ label: null, filter: undefined, ...changes });
 
   function draw() {
-    at('file').textContent = picture().file;
+    const start = picture().file.lastIndexOf('/') + 1;
+    const folder = el('span', { class: 'folder' }, picture().file.slice(0, start));
+    at('file').replaceChildren(folder, picture().file.slice(start));
     at('value').value = String(chosen.value);
     for (const button of document.querySelectorAll('[data-scope]'))
       button.setAttribute('aria-pressed', String(Number(button.dataset.scope) === chosen.scope));
@@ -385,7 +394,8 @@
     + 'percent most active; 0: those above the layer’s mean. A heat map is a filter’s feature map over the picture, '
     + 'which the network sees stretched to the size of its input. Its values are kept in 256 steps from the least to '
     + `the largest of the layer, and maps of more than ${data.map_side} pixels a side are averaged down to that. At `
-    + `most ${data.most_carriers} filters of a picture are kept for each k and q.`;
+    + `most ${data.most_carriers} filters of a picture are kept for each k and q. In bold: the label that the other `
+    + 'side puts first; ◆: the network’s.';
   filtags.keys([
     ['ArrowRight j', 'next filter', (event) => stepFilter(1, event)],
     ['ArrowLeft k', 'filter before', (event) => stepFilter(-1, event)],

@@ -499,12 +499,12 @@
     };
     document.addEventListener('filtags-theme', show);
     show();
-    if (chosen.layer !== null) requestAnimationFrame(() => filterMap.scrollTo(chosen.layer, chosen.filter));
     if (chosen.filter !== null || chosen.classIndex !== null) openSheet(true);
     document.documentElement.dataset.ready = 'tags';
     await new Promise((resolve) => {
       requestAnimationFrame(() => setTimeout(resolve));
     }); // the tags are on screen first
+    if (chosen.layer !== null) filterMap.scrollTo(chosen.layer, chosen.filter);
     await Promise.all([tagData.loadActivations(), pictures.load()]);
     show();
     requestAnimationFrame(() => {

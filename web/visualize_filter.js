@@ -121,7 +121,7 @@
                   'aria-pressed': String(showsAllBars === all),
                   onclick: () => {
                     showsAllBars = all;
-                    showFilter(view, document.getElementById('panel-filter'));
+                    panels.show('filter', view);
                   },
                 },
                 title,

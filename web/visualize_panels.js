@@ -156,7 +156,7 @@ const panels = (() => {
             dataset: { unit: title },
             onclick: () => {
               isShare = share;
-              showLayers(view, panel);
+              panels.show('layers', view);
             },
           },
           title,
@@ -471,6 +471,7 @@ const panels = (() => {
       actions = handlers;
     },
     show(tab, view) {
+      for (const id of ['layers', 'class', 'filter']) filtags.unplot(document.getElementById(`panel-${id}`));
       return show[tab](view, document.getElementById(`panel-${tab}`));
     },
     /* visualize_filter.js has the third. */

@@ -50,3 +50,10 @@ void base64_append(struct buffer *to, const void *bytes, size_t n_bytes) {
         n_bytes -= n;
     }
 }
+
+filtags_status hash_bytes(const void *bytes, size_t n_bytes, uint8_t digest[HASH_DIGEST_BYTES]) {
+    unsigned n_digest = 0;
+    if (EVP_Digest(bytes, n_bytes, digest, &n_digest, EVP_sha256(), NULL) && n_digest == HASH_DIGEST_BYTES)
+        return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_INTERNAL, "SHA-256 is not available");
+}

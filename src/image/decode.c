@@ -96,14 +96,34 @@ void image_free(struct image *image) {
     *image = (struct image){0};
 }
 
+filtags_status image_read_file(const char *path, struct buffer *contents) {
+    return file_read(path, MAX_FILE_BYTES, contents);
+}
+
 filtags_status image_open(const char *path, struct image *image) {
     struct buffer contents = {0};
-    filtags_status status = file_read(path, MAX_FILE_BYTES, &contents);
+    filtags_status status = image_read_file(path, &contents);
     if (status) return status;
     struct image_source source = {path, (const uint8_t *)contents.data, contents.size_bytes};
     status = image_decode(&source, image);
     buffer_free(&contents);
     return status;
+}
+
+/* Everything behind the decoding. The image is freed. */
+static filtags_status write_pixels(struct image *image, size_t height, size_t width, size_t channels,
+                                   filtags_preprocess preprocess, float *pixels) {
+    filtags_status status = image_convert(image, channels);
+    if (!status) status = image_write_tensor(image, height, width, preprocess, pixels);
+    image_free(image);
+    return status;
+}
+
+filtags_status image_load_bytes(const struct image_source *source, size_t height, size_t width, size_t channels,
+                                filtags_preprocess preprocess, float *pixels) {
+    struct image image = {0};
+    filtags_status status = image_decode(source, &image);
+    return status ? status : write_pixels(&image, height, width, channels, preprocess, pixels);
 }
 
 filtags_status filtags_image_load(const char *path, size_t height, size_t width, size_t channels,
@@ -118,8 +138,5 @@ filtags_status filtags_image_load(const char *path, size_t height, size_t width,
         return error_set(FILTAGS_ERROR_USAGE, "1 or 3 channels expected, found %zu", channels);
     }
     filtags_status status = image_open(path, &image);
-    if (!status) status = image_convert(&image, channels);
-    if (!status) status = image_write_tensor(&image, height, width, preprocess, pixels);
-    image_free(&image);
-    return status;
+    return status ? status : write_pixels(&image, height, width, channels, preprocess, pixels);
 }

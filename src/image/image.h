@@ -55,6 +55,12 @@ FILTAGS_MUST_USE filtags_status image_encode_jpeg(const struct image *image, int
 
 void image_free(struct image *image);
 
+/* filtags_image_load in two parts, for who needs the file's bytes as well: read it (at most 1 GiB; the caller frees
+ * contents), and make a network's input of it. */
+FILTAGS_MUST_USE filtags_status image_read_file(const char *path, struct buffer *contents);
+FILTAGS_MUST_USE filtags_status image_load_bytes(const struct image_source *source, size_t height, size_t width,
+                                                 size_t channels, filtags_preprocess preprocess, float *pixels);
+
 /* ---- for the decoders */
 
 /* Check a picture's size against Pillow's limit and allocate its pixels, all 0. FORMAT: width or height is 0.

@@ -79,7 +79,6 @@ static json_t *list_carriers(const struct explanation *explanation, const struct
     json_t *list = json_array();
     for (size_t i = 0; i < explanation->n_carriers; i++) {
         const struct carrier *carrier = &explanation->carriers[i];
-        if (carrier->map == SIZE_MAX) continue;
         json_t *row = pair_of(carrier->map, carrier->n_tags);
         json_array_append_new(row, number_of(carrier->choices));
         json_array_append_new(row, list_tags(tags, carrier->filter));
@@ -100,7 +99,7 @@ static json_t *describe_value(const struct explained *explained, const struct ex
                      pair_of((size_t)explanation->n_tags[0], (size_t)explanation->n_tags[1]), "n_active",
                      pair_of(explanation->n_active[0], explanation->n_active[1]), "places",
                      pair_of(places[0], places[1]), "choices", list_choices(explanation), "n_carriers",
-                     number_of(explanation->n_carriers), "carriers",
+                     number_of(explanation->n_all_carriers), "carriers",
                      list_carriers(explanation, &explained->tags->tags[s]));
 }
 

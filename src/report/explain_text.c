@@ -70,10 +70,10 @@ static void append_verdict(struct buffer *to, const struct explained *explained,
         buffer_append_text(to, "agrees with the network\n");
         return;
     }
-    buffer_append_text(to, "disagrees: the network's ");
-    append_short(to, explained->names->outputs[picture->top[0]], LABEL_CHARACTERS);
-    if (place) buffer_printf(to, " is in place %zu\n", place);
-    else buffer_append_text(to, " is not among them\n");
+    const struct label_count *ranking = explanation->rankings[last];
+    const bool is_tied = place && ranking[place - 1].count == ranking[0].count;
+    if (place) buffer_printf(to, "disagrees: the network's label is in place %zu%s\n", place, is_tied ? ", a tie" : "");
+    else buffer_append_text(to, "disagrees: the network's label is not among them\n");
 }
 
 static void append_ranking(struct buffer *to, const struct explained *explained,

@@ -28,6 +28,7 @@ struct activations_run {
     struct network network;
     filtags_dataset *dataset;
     filtags_engine *engine;
+    struct picture_store *store; /* NULL: none */
     struct output *output;
     struct picture_list pictures; /* train pictures */
     struct class_sums sums;
@@ -52,10 +53,11 @@ static filtags_status compute(struct activations_run *run) {
     const filtags_options *options = run->step->options;
     size_t batch = runner_batch(options, run->network.shape);
     size_t n_classes = filtags_dataset_n_classes(run->dataset);
-    filtags_status status = network_open_engine(&run->network, options, batch, false, &run->engine);
+    filtags_status status = network_open_store(&run->network, options, run->output, &run->store);
+    if (!status && !run->store) status = network_open_engine(&run->network, options, batch, false, &run->engine);
     if (status) return status;
     run->sums.n_classes = n_classes;
-    run->sums.n_filters = filtags_engine_n_filters(run->engine);
+    run->sums.n_filters = filter_table_n_filters(&run->network.table);
     run->sums.class_of = run->pictures.class_of;
     run->sums.sums = memory_new(n_classes * run->sums.n_filters, sizeof *run->sums.sums);
     run->sums.n_images = memory_new(n_classes, sizeof *run->sums.n_images);
@@ -66,6 +68,9 @@ static filtags_status compute(struct activations_run *run) {
     }
     struct runner_job job = {.what = "activations",
                              .engine = run->engine,
+                             .store = run->store,
+                             .options = options,
+                             .late_engine = &run->engine,
                              .network = &run->network,
                              .preprocess = run->network.preprocess,
                              .images_dir = options->images_dir,
@@ -73,13 +78,16 @@ static filtags_status compute(struct activations_run *run) {
                              .n_files = run->pictures.n_files,
                              .n_threads = options_n_threads(options),
                              .batch = batch,
+                             /* the store gets what a later evaluation needs, too */
+                             .wants_output = run->store && network_gives_vector(&run->network),
                              .is_strict = options->strict,
                              .output = run->output,
                              .callbacks = run->step->callbacks,
                              .take = add_to_sums,
                              .context = &run->sums,
                              .is_bad = run->pictures.is_bad};
-    return runner_run(&job, &run->totals);
+    status = runner_run(&job, &run->totals);
+    return network_close_store(&run->store, status);
 }
 
 static filtags_status check_classes(struct activations_run *run) {
@@ -237,19 +245,22 @@ static void report(const struct activations_run *run, double total_sec) {
 static filtags_status write_files(struct activations_run *run) {
     struct run_record record = {0};
     struct step *step = run->step;
-    const struct run_number numbers[] = {{"counts", "n_classes", (double)run->sums.n_classes},
-                                         {"counts", "n_train", (double)run->pictures.n_all},
-                                         {"counts", "n_test", (double)filtags_dataset_n_test(run->dataset)},
-                                         {"counts", "n_pictures_run", (double)run->pictures.n_files},
-                                         {"counts", "n_pictures_bad", (double)run->totals.n_bad},
-                                         {"counts", "n_filters", (double)run->sums.n_filters},
-                                         {"counts", "n_threads", (double)options_n_threads(step->options)},
-                                         {"counts", "batch", (double)runner_batch(step->options, run->network.shape)},
-                                         {"timings_sec", "decode_all_threads", run->totals.decode_sec},
-                                         {"timings_sec", "network_all_threads", run->totals.network_sec},
-                                         {"timings_sec", "pictures", run->totals.elapsed_sec},
-                                         {"counts", "n_top_images", (double)run->sums.top.n_top}};
-    const size_t n_numbers = sizeof numbers / sizeof *numbers - (run->sums.top.n_top ? 0 : 1);
+    struct run_number numbers[13] = {{"counts", "n_classes", (double)run->sums.n_classes},
+                                     {"counts", "n_train", (double)run->pictures.n_all},
+                                     {"counts", "n_test", (double)filtags_dataset_n_test(run->dataset)},
+                                     {"counts", "n_pictures_run", (double)run->pictures.n_files},
+                                     {"counts", "n_pictures_bad", (double)run->totals.n_bad},
+                                     {"counts", "n_filters", (double)run->sums.n_filters},
+                                     {"counts", "n_threads", (double)options_n_threads(step->options)},
+                                     {"counts", "batch", (double)runner_batch(step->options, run->network.shape)},
+                                     {"timings_sec", "decode_all_threads", run->totals.decode_sec},
+                                     {"timings_sec", "network_all_threads", run->totals.network_sec},
+                                     {"timings_sec", "pictures", run->totals.elapsed_sec}};
+    size_t n_numbers = 11;
+    if (run->sums.top.n_top)
+        numbers[n_numbers++] = (struct run_number){"counts", "n_top_images", (double)run->sums.top.n_top};
+    if (step->options->store)
+        numbers[n_numbers++] = (struct run_number){"counts", "n_pictures_stored", (double)run->totals.n_stored};
     filtags_status status = describe(run, &record);
     if (!status) status = write_vars(run);
     if (!status) status = write_names(run);
@@ -293,6 +304,7 @@ static void log_start(const struct activations_run *run) {
 
 static void close_run(struct activations_run *run, filtags_status status) {
     output_close(run->output, status ? filtags_error_message() : NULL);
+    network_close_store(&run->store, status);
     filtags_engine_destroy(run->engine);
     network_close(&run->network);
     filtags_dataset_close(run->dataset);

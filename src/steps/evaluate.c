@@ -41,14 +41,14 @@ static void report(const struct evaluation *run, double total_sec) {
 }
 
 static filtags_status write_files(struct evaluation *run) {
-    struct run_number numbers[EVALUATION_N_NUMBERS];
+    struct run_number numbers[EVALUATION_MOST_NUMBERS];
     filtags_status status = evaluation_describe(run, "evaluate");
     if (!status) status = write_vars(run);
     if (!status) status = write_info(run);
     if (status) return status;
     report(run, output_elapsed_sec(run->output));
-    evaluation_list_numbers(run, filtags_dataset_n_classes(run->dataset), numbers);
-    return step_close_output(run->step, &run->output, &run->record, numbers, EVALUATION_N_NUMBERS);
+    size_t n_numbers = evaluation_list_numbers(run, filtags_dataset_n_classes(run->dataset), numbers);
+    return step_close_output(run->step, &run->output, &run->record, numbers, n_numbers);
 }
 
 filtags_status step_evaluate(struct step *step) {

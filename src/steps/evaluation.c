@@ -137,7 +137,8 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
     const filtags_options *options = run->step->options;
     size_t batch = runner_batch(options, run->network.shape), n_threads = options_n_threads(options);
     FILE *scratch;
-    filtags_status status = network_open_engine(&run->network, options, batch, true, &run->engine);
+    filtags_status status = network_open_store(&run->network, options, run->output, &run->store);
+    if (!status && !run->store) status = network_open_engine(&run->network, options, batch, true, &run->engine);
     if (!status) status = output_open_scratch(run->output, &scratch);
     if (!status)
         status = predictions_create(&run->tags, run->network.n_outputs, run->pictures.n_files, n_threads, scratch,
@@ -145,6 +146,9 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
     if (status) return status;
     struct runner_job job = {.what = what,
                              .engine = run->engine,
+                             .store = run->store,
+                             .options = options,
+                             .late_engine = &run->engine,
                              .network = &run->network,
                              .preprocess = run->network.preprocess,
                              .images_dir = options->images_dir,
@@ -159,7 +163,8 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
                              .take = take_prediction,
                              .context = run,
                              .is_bad = run->pictures.is_bad};
-    return runner_run(&job, &run->totals);
+    status = runner_run(&job, &run->totals);
+    return network_close_store(&run->store, status);
 }
 
 /* ---------------------------------------------------------------- files */
@@ -304,10 +309,10 @@ filtags_status evaluation_describe(struct evaluation *run, const char *command) 
     return network_describe(&run->network, options, &run->record);
 }
 
-void evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
-                             struct run_number numbers[EVALUATION_N_NUMBERS]) {
+size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
+                               struct run_number numbers[EVALUATION_MOST_NUMBERS]) {
     const filtags_options *options = run->step->options;
-    const struct run_number listed[EVALUATION_N_NUMBERS] = {
+    const struct run_number listed[EVALUATION_MOST_NUMBERS] = {
         {"counts", "n_classes", (double)n_classes},
         {"counts", "n_test", (double)run->pictures.n_all},
         {"counts", "n_pictures_run", (double)run->pictures.n_files},
@@ -318,12 +323,15 @@ void evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
         {"counts", "batch", (double)runner_batch(options, run->network.shape)},
         {"timings_sec", "decode_all_threads", run->totals.decode_sec},
         {"timings_sec", "network_all_threads", run->totals.network_sec},
-        {"timings_sec", "pictures", run->totals.elapsed_sec}};
+        {"timings_sec", "pictures", run->totals.elapsed_sec},
+        {"counts", "n_pictures_stored", (double)run->totals.n_stored}};
     memcpy(numbers, listed, sizeof listed);
+    return options->store ? EVALUATION_MOST_NUMBERS : EVALUATION_MOST_NUMBERS - 1;
 }
 
 void evaluation_close(struct evaluation *run, const char *error) {
     output_close(run->output, error);
+    network_close_store(&run->store, error ? FILTAGS_ERROR_INTERNAL : FILTAGS_OK); /* a message that there is stays */
     predictions_destroy(run->predictions);
     filtags_engine_destroy(run->engine);
     network_close(&run->network);

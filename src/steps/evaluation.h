@@ -18,6 +18,7 @@ struct evaluation {
     struct class_index index;
     filtags_dataset *dataset;
     filtags_engine *engine;
+    struct picture_store *store; /* NULL: none */
     struct output *output;
     struct picture_list pictures; /* test pictures */
     struct predictions *predictions;
@@ -53,10 +54,10 @@ void evaluation_append_info(const struct evaluation *run, struct buffer *to);
 /* Put what was run into the record. */
 FILTAGS_MUST_USE filtags_status evaluation_describe(struct evaluation *run, const char *command);
 
-/* run.json's counts and timings. */
-enum { EVALUATION_N_NUMBERS = 11 };
-void evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
-                             struct run_number numbers[EVALUATION_N_NUMBERS]);
+/* List run.json's counts and timings; returns how many. */
+enum { EVALUATION_MOST_NUMBERS = 12 };
+size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
+                               struct run_number numbers[EVALUATION_MOST_NUMBERS]);
 
 /* error: of the step that failed, for the log; NULL: it didn't. */
 void evaluation_close(struct evaluation *run, const char *error);

@@ -12,8 +12,8 @@
 #include "steps/evaluation.h"
 #include "steps/explanation.h"
 
-/* A picture's longer side on the page, and a heat map's. */
-enum { PICTURE_SIDE = 720, MAP_SIDE = 112 };
+/* Of the page: a picture's longer side and a heat map's; and how many pictures, of which each may be some megabytes. */
+enum { PICTURE_SIDE = 720, MAP_SIDE = 112, MOST_PICTURES = 100 };
 
 struct explain_run {
     struct evaluation base; /* tags, network, output; the pictures are ours */
@@ -62,6 +62,8 @@ static void warn_of_labels(const struct explain_run *run) {
 
 static filtags_status list_pictures(struct explain_run *run) {
     const struct text_list *arguments = &run->base.step->options->arguments;
+    if (arguments->n > MOST_PICTURES)
+        return error_set(FILTAGS_ERROR_USAGE, "at most %d pictures expected, found %zu", MOST_PICTURES, arguments->n);
     run->pictures = memory_new(arguments->n, sizeof *run->pictures);
     run->is_bad = memory_new(arguments->n, sizeof *run->is_bad);
     if (!run->pictures || !run->is_bad) return FILTAGS_ERROR_MEMORY;

@@ -170,8 +170,7 @@ static void add_carriers(struct explanation *explanation, const struct explained
                              .layer = layer,
                              .activation = picture->activations[filter],
                              .n_tags = own->offset[filter + 1] - own->offset[filter],
-                             .choices = choices,
-                             .map = SIZE_MAX};
+                             .choices = choices};
     }
 }
 
@@ -197,9 +196,9 @@ static filtags_status find_carriers(struct explanation *explanation, const struc
 static bool show_next(struct explanation *explanation, size_t choice, bool is_last_only, size_t last_layer) {
     for (size_t i = 0; i < explanation->n_carriers; i++) {
         struct carrier *carrier = &explanation->carriers[i];
-        if (carrier->map != SIZE_MAX || !(carrier->choices >> choice & 1)) continue;
+        if (carrier->is_shown || !(carrier->choices >> choice & 1)) continue;
         if (is_last_only && carrier->layer != last_layer) continue;
-        carrier->map = 0; /* its place comes later */
+        carrier->is_shown = true;
         return true;
     }
     return false;
@@ -220,6 +219,17 @@ static void choose_shown(struct explanation *explanation, const struct tag_file 
     }
 }
 
+/* What is left out must not wait in memory for the other pictures. */
+static void drop_others(struct explanation *explanation) {
+    size_t n = 0;
+    explanation->n_all_carriers = explanation->n_carriers;
+    for (size_t i = 0; i < explanation->n_carriers; i++)
+        if (explanation->carriers[i].is_shown) explanation->carriers[n++] = explanation->carriers[i];
+    explanation->n_carriers = n;
+    struct carrier *fewer = realloc(explanation->carriers, (n ? n : 1) * sizeof *fewer);
+    if (fewer) explanation->carriers = fewer;
+}
+
 static int compare_indices(const void *a, const void *b) {
     const size_t x = *(const size_t *)a, y = *(const size_t *)b;
     return (x > y) - (x < y);
@@ -232,8 +242,7 @@ static filtags_status list_shown(struct explained_picture *picture, size_t n_sel
     if (!picture->shown) return FILTAGS_ERROR_MEMORY;
     for (size_t s = 0; s < n_selectors; s++)
         for (size_t i = 0; i < picture->explanations[s].n_carriers; i++)
-            if (picture->explanations[s].carriers[i].map != SIZE_MAX)
-                picture->shown[n++] = picture->explanations[s].carriers[i].filter;
+            picture->shown[n++] = picture->explanations[s].carriers[i].filter;
     qsort(picture->shown, n, sizeof *picture->shown, compare_indices);
     for (size_t i = 0; i < n; i++)
         if (!picture->n_shown || picture->shown[picture->n_shown - 1] != picture->shown[i])
@@ -241,7 +250,6 @@ static filtags_status list_shown(struct explained_picture *picture, size_t n_sel
     for (size_t s = 0; s < n_selectors; s++)
         for (size_t i = 0; i < picture->explanations[s].n_carriers; i++) {
             struct carrier *carrier = &picture->explanations[s].carriers[i];
-            if (carrier->map == SIZE_MAX) continue;
             const size_t *place = bsearch(&carrier->filter, picture->shown, picture->n_shown, sizeof *place,
                                           compare_indices);
             carrier->map = (size_t)(place - picture->shown);
@@ -261,7 +269,9 @@ filtags_status explained_picture_explain(struct explained_picture *picture, cons
         if (status) break;
         choose_labels(explanation, picture, names);
         status = find_carriers(explanation, picture, tags, s);
-        if (!status) choose_shown(explanation, tags);
+        if (status) break;
+        choose_shown(explanation, tags);
+        drop_others(explanation);
     }
     if (!status) status = list_shown(picture, tags->n_selectors);
     ranking_scratch_destroy(scratch);

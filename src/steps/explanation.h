@@ -20,7 +20,8 @@ struct carrier {
     filtags_activation activation;
     size_t n_tags;
     unsigned choices; /* bits: which of the choices it has */
-    size_t map;       /* index into the picture's shown filters; SIZE_MAX: it is left out */
+    bool is_shown;
+    size_t map; /* index into the picture's shown filters */
 };
 
 /* A label whose filters are shown, and how many active filters have it: over all layers, in the last one alone. */
@@ -38,8 +39,9 @@ struct explanation {
     struct label_choice choices[EXPLANATION_MOST_CHOICES]; /* the tags' first labels, the last layer's first one, the
                                                               network's own if tags have it: each of them once */
     size_t n_choices;
-    struct carrier *carriers; /* [n_carriers] all there are: fewest tags first, then the most active, then by number */
+    struct carrier *carriers; /* [n_carriers] that are shown: fewest tags first, then the most active, then by number */
     size_t n_carriers;
+    size_t n_all_carriers; /* with those that are left out */
 };
 
 /* What the network makes of a picture. */

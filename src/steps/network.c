@@ -179,6 +179,12 @@ static filtags_status replace_layers(const struct network *network, struct run_r
     return FILTAGS_OK;
 }
 
+bool network_gives_vector(const struct network *network) {
+    const struct graph *graph = model_graph(network->model);
+    const struct shape *shape = &graph->nodes[graph->output_node].shape;
+    return shape->dim[shape->n_dims - 1] == network->n_outputs;
+}
+
 static const char *preprocess_name(int preprocess) {
     static const char *const names[] = {[FILTAGS_PREPROCESS_NONE] = "none",
                                         [FILTAGS_PREPROCESS_CAFFE] = "caffe",
@@ -186,6 +192,50 @@ static const char *preprocess_name(int preprocess) {
                                         [FILTAGS_PREPROCESS_TORCH] = "torch",
                                         [FILTAGS_PREPROCESS_UNIT] = "unit"};
     return names[preprocess];
+}
+
+/* docs/store.md lists the lines. */
+static void write_profile(const struct network *network, struct buffer *text) {
+    buffer_printf(text, "filTags %s\n%s\n", filtags_version(), filtags_dependencies());
+    buffer_printf(text, "network %s\nfile %s\n", network->known ? network->known->name : "", network->sha256);
+    buffer_printf(text, "isa %s\npreprocess %s\n", isa_name(network->isa), preprocess_name(network->preprocess));
+    buffer_printf(text, "input %zu %zu %zu\noutputs %zu\n", network->shape[0], network->shape[1], network->shape[2],
+                  network->n_outputs);
+    for (size_t i = 0; i < network->table.n_layers; i++) {
+        buffer_printf(text, "layer %zu %s\n", network->table.n_filters[i],
+                      filtags_model_layer(network->model, network->layers[i])->name);
+    }
+}
+
+filtags_status network_open_store(const struct network *network, const filtags_options *options,
+                                  struct output *output, struct picture_store **store) {
+    struct buffer profile = {0};
+    uint64_t n_dropped_bytes;
+    if (!options->store) return FILTAGS_OK;
+    write_profile(network, &profile);
+    filtags_status status = profile.has_failed ? FILTAGS_ERROR_MEMORY
+                                               : picture_store_open(options->store, buffer_text(&profile),
+                                                                    network->table.first[network->table.n_layers],
+                                                                    network->n_outputs, &n_dropped_bytes, store);
+    buffer_free(&profile);
+    if (status) return status;
+    if (n_dropped_bytes) {
+        output_log(output, FILTAGS_LOG_INFO, "%s: %llu bytes at the end, which a run left unfinished, are dropped",
+                   options->store, (unsigned long long)n_dropped_bytes);
+    }
+    output_log(output, FILTAGS_LOG_INFO, "%s: %zu pictures of this network", options->store,
+               picture_store_n_pictures(*store));
+    return FILTAGS_OK;
+}
+
+filtags_status network_close_store(struct picture_store **store, filtags_status status) {
+    struct picture_store *closed = *store;
+    *store = NULL;
+    if (!status) return picture_store_close(closed);
+    char *message = memory_copy_string(filtags_error_message());
+    if (picture_store_close(closed) && message) error_set(status, "%s", message);
+    free(message);
+    return status;
 }
 
 filtags_status network_describe(const struct network *network, const filtags_options *options,

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "options/options.h"
+#include "store/picture_store.h"
 #include "store/run_file.h"
 #include "tagging/tags.h"
 
@@ -36,6 +37,18 @@ FILTAGS_MUST_USE filtags_status network_open_engine(const struct network *networ
 /* The same for runs with feature maps (filtags_worker_run_maps). */
 FILTAGS_MUST_USE filtags_status network_open_map_engine(const struct network *network, const filtags_options *options,
                                                         size_t batch, bool wants_output, filtags_engine **engine);
+/* Whether the output is a vector, one value a class; else it is a map, as a segmentation network's. */
+bool network_gives_vector(const struct network *network);
+
+/* Open the options' --store for this network (*store NULL where none is given), and tell the output of what was found
+ * in it. What its numbers depend on: the network's file, input and layers, the instruction set, and the versions of the
+ * program and of the libraries below it. As picture_store_open. */
+FILTAGS_MUST_USE filtags_status network_open_store(const struct network *network, const filtags_options *options,
+                                                   struct output *output, struct picture_store **store);
+
+/* Close a store at the end of its use, which gave status. Returns that, or, where it is OK, what the closing gives: a
+ * message that there is stays. *store may be NULL. */
+filtags_status network_close_store(struct picture_store **store, filtags_status status);
 
 /* Put network and options into the record of a run (what is there already is replaced). */
 FILTAGS_MUST_USE filtags_status network_describe(const struct network *network, const filtags_options *options,

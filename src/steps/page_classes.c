@@ -173,7 +173,7 @@ void page_classes_free(struct page_classes *classes) {
 static json_t *class_to_json(const struct page_class *one, size_t row) {
     json_t *object = json_object();
     json_object_set_new(object, "key", json_text(one->key));
-    if (one->label != one->key) json_object_set_new(object, "label", json_text(one->label));
+    if (strcmp(one->label, one->key) != 0) json_object_set_new(object, "label", json_text(one->label));
     if (one->wnid) json_object_set_new(object, "wnid", json_text(one->wnid));
     if (one->number != SIZE_MAX) json_object_set_new(object, "number", json_integer((json_int_t)one->number));
     if (one->row) json_object_set_new(object, "row", json_integer((json_int_t)row));

@@ -66,6 +66,9 @@ void picture_list_report(const struct picture_list *list, const struct runner_to
         buffer_printf(to, "  %zu of %zu pictures could not be used: see the warnings log\n", totals->n_bad,
                       list->n_files);
     }
+    if (totals->n_stored) {
+        buffer_printf(to, "  %zu of %zu pictures were in the store\n", totals->n_stored, list->n_files);
+    }
     if (list->n_files < list->n_all && rate > 0) {
         buffer_printf(to, "  limited to %zu of %zu pictures; all of them would take about %.0f s\n", list->n_files,
                       list->n_all, (double)list->n_all / rate);

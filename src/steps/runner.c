@@ -1,12 +1,16 @@
 #include "steps/runner.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "image/image.h"
+#include "tagging/tags.h"
 
 /* Shared by the threads of a run; everything below lock is guarded by it. */
 struct runner {
@@ -18,6 +22,8 @@ struct runner {
     struct runner_totals totals;
     filtags_status status; /* first fatal failure */
     char *message;
+    pthread_mutex_t engine_lock;
+    filtags_engine *engine; /* guarded by engine_lock until it is made */
 };
 
 /* Feature maps of a micro-batch. */
@@ -39,6 +45,8 @@ struct runner_thread {
     int *bad_layers;                 /* [batch] */
     size_t *indices;                 /* [batch] picture in each place of the micro-batch */
     struct map_list maps;            /* of the micro-batch */
+    uint8_t (*hashes)[HASH_DIGEST_BYTES]; /* [batch] SHA-256 of its file, with a store */
+    size_t n_stored;
     double decode_sec, network_sec;
 };
 
@@ -107,19 +115,80 @@ static filtags_status load_picture(struct runner_thread *thread, size_t index, c
     return status;
 }
 
-/* Decode n pictures from number first on. Returns how many are good; thread->indices says which. */
-static size_t decode(struct runner_thread *thread, size_t first, size_t n) {
+/* The outputs as far as the store has them. Whoever wants the best three gets these, in the same order. */
+static void restore_outputs(const struct stored_top *top, float *outputs, size_t n_outputs) {
+    for (size_t i = 0; i < n_outputs; i++) outputs[i] = -INFINITY;
+    for (size_t i = 0; i < top->n; i++) outputs[top->items[i].output] = top->items[i].value;
+}
+
+static void keep_top(const float *outputs, size_t n_outputs, struct stored_top *top) {
+    uint32_t best[STORE_MOST_TOP];
+    *top = (struct stored_top){.n = n_outputs < STORE_MOST_TOP ? (uint32_t)n_outputs : STORE_MOST_TOP};
+    top_outputs(outputs, n_outputs, top->n, best);
+    for (size_t i = 0; i < top->n; i++) {
+        top->items[i].output = best[i];
+        top->items[i].value = outputs[best[i]];
+    }
+}
+
+/* Hand a picture over from the store, if it is there. A failure is fatal: the picture isn't to blame. */
+static filtags_status take_stored(struct runner_thread *thread, size_t index, const uint8_t hash[HASH_DIGEST_BYTES],
+                                  size_t place, bool *is_stored) {
+    const struct runner_job *job = thread->runner->job;
+    size_t n_filters = filter_table_n_filters(&job->network->table), n_outputs = job->network->n_outputs;
+    filtags_activation *activations = thread->activations + place * n_filters; /* room that is still free */
+    float *outputs = thread->outputs + place * n_outputs;
+    struct stored_top top;
+    filtags_status status =
+        picture_store_find(job->store, hash, activations, job->wants_output ? &top : NULL, is_stored);
+    if (status || !*is_stored) return status;
+    if (job->wants_output) restore_outputs(&top, outputs, n_outputs);
+    thread->n_stored++;
+    return job->take(job->context, thread->number, index, activations, job->wants_output ? outputs : NULL);
+}
+
+/* With a store: the bytes that are hashed are those that are decoded. *n_good grows where the network is needed. */
+static filtags_status load_or_take(struct runner_thread *thread, const char *path, size_t index, float *pixels,
+                                   size_t *n_good) {
     const struct runner_job *job = thread->runner->job;
     const size_t *shape = job->network->shape;
+    struct buffer contents = {0};
+    bool is_stored = false;
+    filtags_status status = image_read_file(path, &contents);
+    if (status) return status;
+    struct image_source source = {path, (const uint8_t *)buffer_text(&contents), contents.size_bytes};
+    filtags_status fatal = hash_bytes(source.bytes, source.n_bytes, thread->hashes[*n_good]);
+    if (!fatal) fatal = take_stored(thread, index, thread->hashes[*n_good], *n_good, &is_stored);
+    if (fatal) give_up(thread->runner, fatal);
+    else if (!is_stored) status = image_load_bytes(&source, shape[0], shape[1], shape[2], job->preprocess, pixels);
+    buffer_free(&contents);
+    if (!status && !fatal && !is_stored) thread->indices[(*n_good)++] = index;
+    return status;
+}
+
+static filtags_status load(struct runner_thread *thread, size_t index, size_t *n_good) {
+    const struct runner_job *job = thread->runner->job;
+    const size_t *shape = job->network->shape;
+    float *pixels = thread->images + *n_good * shape[0] * shape[1] * shape[2];
+    char *path = path_join(job->images_dir, job->files[index]);
+    if (!path) return FILTAGS_ERROR_MEMORY;
+    filtags_status status;
+    if (job->store) {
+        status = load_or_take(thread, path, index, pixels, n_good);
+    } else {
+        status = load_picture(thread, index, path, pixels);
+        if (!status) thread->indices[(*n_good)++] = index;
+    }
+    free(path);
+    return status;
+}
+
+/* Decode n pictures from number first on. Returns how many are good; thread->indices says which. */
+static size_t decode(struct runner_thread *thread, size_t first, size_t n) {
     size_t n_good = 0;
     for (size_t i = first; i < first + n; i++) {
-        char *path = path_join(job->images_dir, job->files[i]);
-        filtags_status status =
-            path ? load_picture(thread, i, path, thread->images + n_good * shape[0] * shape[1] * shape[2])
-                 : FILTAGS_ERROR_MEMORY;
-        free(path);
+        filtags_status status = load(thread, i, &n_good);
         if (status) drop_picture(thread->runner, i, status);
-        else thread->indices[n_good++] = i;
     }
     return n_good;
 }
@@ -198,20 +267,29 @@ static filtags_status not_finite(const struct runner_job *job, size_t index, int
                      job->files[index], info ? "the output of layer " : "the network's output", info ? info->name : "");
 }
 
+static filtags_status store_picture(struct runner_thread *thread, size_t place, const filtags_activation *activations,
+                                    const float *outputs) {
+    const struct runner_job *job = thread->runner->job;
+    struct stored_top top;
+    if (outputs) keep_top(outputs, job->network->n_outputs, &top);
+    return picture_store_add(job->store, thread->hashes[place], activations, outputs ? &top : NULL);
+}
+
 static void hand_over(struct runner_thread *thread, size_t n_good) {
     struct runner *runner = thread->runner;
     const struct runner_job *job = runner->job;
-    size_t n_filters = filtags_engine_n_filters(job->engine);
+    size_t n_filters = filter_table_n_filters(&job->network->table);
     for (size_t i = 0; i < n_good; i++) {
         if (thread->bad_layers[i] >= 0) {
             drop_picture(runner, thread->indices[i], not_finite(job, thread->indices[i], thread->bad_layers[i]));
             continue;
         }
+        const filtags_activation *activations = thread->activations + i * n_filters;
+        const float *outputs = job->wants_output ? thread->outputs + i * job->network->n_outputs : NULL;
         filtags_status status = hand_over_maps(thread, i);
-        if (!status && job->take) {
-            status = job->take(job->context, thread->number, thread->indices[i], thread->activations + i * n_filters,
-                               job->wants_output ? thread->outputs + i * job->network->n_outputs : NULL);
-        }
+        if (!status && job->store) status = store_picture(thread, i, activations, outputs);
+        if (!status && job->take)
+            status = job->take(job->context, thread->number, thread->indices[i], activations, outputs);
         if (status) give_up(runner, status);
     }
 }
@@ -237,18 +315,34 @@ static void report_progress(struct runner *runner, size_t n) {
     }
 }
 
+/* Engine and worker, once a picture needs them: where all are in the store, no weights are read. */
+static filtags_status prepare_worker(struct runner_thread *thread) {
+    struct runner *runner = thread->runner;
+    const struct runner_job *job = runner->job;
+    filtags_status status = FILTAGS_OK;
+    if (thread->worker) return FILTAGS_OK;
+    pthread_mutex_lock(&runner->engine_lock);
+    if (!runner->engine) {
+        status = network_open_engine(job->network, job->options, job->batch, job->wants_output, job->late_engine);
+        if (!status) runner->engine = *job->late_engine;
+    }
+    pthread_mutex_unlock(&runner->engine_lock);
+    return status ? status : filtags_worker_create(runner->engine, &thread->worker);
+}
+
 static void *thread_main(void *argument) {
     struct runner_thread *thread = argument;
     struct runner *runner = thread->runner;
     size_t first = 0, n;
-    filtags_status status = filtags_worker_create(runner->job->engine, &thread->worker);
+    filtags_status status = runner->engine ? prepare_worker(thread) : FILTAGS_OK;
     if (status) give_up(runner, status);
     while (!status && (n = take_numbers(runner, &first)) > 0) {
         struct timespec start;
         clock_gettime(CLOCK_MONOTONIC, &start);
         size_t n_good = decode(thread, first, n);
         double decode_sec = seconds_since(&start);
-        if (n_good > 0) status = run_network(thread, n_good);
+        if (n_good > 0) status = prepare_worker(thread);
+        if (n_good > 0 && !status) status = run_network(thread, n_good);
         thread->decode_sec += decode_sec;
         thread->network_sec += seconds_since(&start) - decode_sec;
         if (status) give_up(runner, status);
@@ -265,11 +359,14 @@ static filtags_status prepare_thread(struct runner *runner, struct runner_thread
     thread->runner = runner;
     thread->number = number;
     thread->images = memory_new_aligned(job->batch * shape[0] * shape[1] * shape[2], sizeof *thread->images);
-    thread->activations = memory_new(job->batch * filtags_engine_n_filters(job->engine), sizeof *thread->activations);
+    thread->activations =
+        memory_new(job->batch * filter_table_n_filters(&job->network->table), sizeof *thread->activations);
     thread->outputs = memory_new(job->batch * job->network->n_outputs, sizeof *thread->outputs);
     thread->bad_layers = memory_new(job->batch, sizeof *thread->bad_layers);
     thread->indices = memory_new(job->batch, sizeof *thread->indices);
-    bool is_ready = thread->images && thread->activations && thread->outputs && thread->bad_layers && thread->indices;
+    thread->hashes = memory_new(job->batch, sizeof *thread->hashes);
+    bool is_ready = thread->images && thread->activations && thread->outputs && thread->bad_layers &&
+                    thread->indices && thread->hashes;
     return is_ready ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
 }
 
@@ -282,15 +379,17 @@ static void free_thread(struct runner_thread *thread) {
     free(thread->maps.maps);
     free(thread->maps.requests);
     free(thread->maps.values);
+    free(thread->hashes);
 }
 
 filtags_status runner_run(const struct runner_job *job, struct runner_totals *totals) {
-    struct runner runner = {.job = job};
+    struct runner runner = {.job = job, .engine = job->engine};
     filtags_status status = FILTAGS_OK;
     size_t n_started = 0;
     struct runner_thread *threads = memory_new(job->n_threads, sizeof *threads);
     if (!threads) return FILTAGS_ERROR_MEMORY;
     pthread_mutex_init(&runner.lock, NULL);
+    pthread_mutex_init(&runner.engine_lock, NULL);
     clock_gettime(CLOCK_MONOTONIC, &runner.start);
     for (size_t i = 0; !status && i < job->n_threads; i++) status = prepare_thread(&runner, &threads[i], i);
     for (; !status && n_started < job->n_threads; n_started++) {
@@ -306,6 +405,7 @@ filtags_status runner_run(const struct runner_job *job, struct runner_totals *to
         pthread_join(threads[i].handle, NULL);
         runner.totals.decode_sec += threads[i].decode_sec;
         runner.totals.network_sec += threads[i].network_sec;
+        runner.totals.n_stored += threads[i].n_stored;
     }
     if (runner.status) status = error_set(runner.status, "%s", runner.message ? runner.message : "out of memory");
     runner.totals.elapsed_sec = seconds_since(&runner.start);
@@ -314,5 +414,6 @@ filtags_status runner_run(const struct runner_job *job, struct runner_totals *to
     free(threads);
     free(runner.message);
     pthread_mutex_destroy(&runner.lock);
+    pthread_mutex_destroy(&runner.engine_lock);
     return status;
 }

@@ -19,7 +19,10 @@ struct map_request {
 
 struct runner_job {
     const char *what; /* for the progress: "activations" */
-    filtags_engine *engine;
+    filtags_engine *engine;        /* NULL with a store: made once a picture needs it, see late_engine */
+    struct picture_store *store;   /* NULL: every picture goes through the network */
+    const filtags_options *options; /* with a store: for the engine */
+    filtags_engine **late_engine;  /* with a store: gets the engine, which the caller destroys */
     const struct network *network;
     filtags_preprocess preprocess;
     const char *images_dir;
@@ -31,7 +34,8 @@ struct runner_job {
     struct output *output; /* gets the warnings */
     const filtags_callbacks *callbacks;
     /* Take the result of picture index: activations [n_filters], outputs [n_outputs] or NULL. Called by several threads
-     * at once; thread in [0, n_threads). A failure ends the run. */
+     * at once; thread in [0, n_threads). A failure ends the run. Of a picture from the store, outputs are those of its
+     * STORE_MOST_TOP best, and -infinity for the rest. */
     filtags_status (*take)(void *context, size_t thread, size_t index, const filtags_activation *activations,
                            const float *outputs);
     /* The next three, and take, may be left out. Look at picture index as it is decoded, before it gets the network's
@@ -47,6 +51,7 @@ struct runner_job {
 
 struct runner_totals {
     size_t n_bad;
+    size_t n_stored; /* pictures that were in the store */
     double decode_sec, network_sec; /* added up over the threads */
     double elapsed_sec;
 };

@@ -238,7 +238,7 @@ static filtags_status report(const struct single_image_run *run, double total_se
 
 static filtags_status write_files(struct single_image_run *run) {
     struct evaluation *evaluation = &run->evaluation;
-    struct run_number numbers[EVALUATION_N_NUMBERS];
+    struct run_number numbers[EVALUATION_MOST_NUMBERS];
     filtags_status status = evaluation_describe(evaluation, "single-image");
     if (!status) status = evaluation_load_class(evaluation, run->class_index, &run->images, &run->n_images);
     if (!status) status = name_labels(run);
@@ -248,8 +248,8 @@ static filtags_status write_files(struct single_image_run *run) {
     if (!status) status = write_info(run);
     if (!status) status = report(run, output_elapsed_sec(evaluation->output));
     if (status) return status;
-    evaluation_list_numbers(evaluation, 1, numbers);
-    return step_close_output(evaluation->step, &evaluation->output, &evaluation->record, numbers, EVALUATION_N_NUMBERS);
+    size_t n_numbers = evaluation_list_numbers(evaluation, 1, numbers);
+    return step_close_output(evaluation->step, &evaluation->output, &evaluation->record, numbers, n_numbers);
 }
 
 static void close_run(struct single_image_run *run, filtags_status status) {

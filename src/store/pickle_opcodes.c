@@ -21,7 +21,8 @@ static filtags_status push(struct pickle_reader *reader, uint64_t word) {
     enum { ROOT_KEY_AND_ITEM = 3 };
     filtags_status status = pickle_pool_reserve(reader->file, &reader->stack, 1);
     if (!status && reader->stack.n == 0 && reader->visit.visitor) pickle_visit_begin(reader, word);
-    if (!status && reader->stack.n == ROOT_KEY_AND_ITEM && reader->visit.root) status = pickle_visit_push(reader, &word);
+    if (!status && reader->stack.n == ROOT_KEY_AND_ITEM && reader->visit.root)
+        status = pickle_visit_push(reader, &word);
     if (!status) ((uint64_t *)reader->stack.data)[reader->stack.n++] = word;
     return status;
 }

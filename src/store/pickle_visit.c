@@ -45,7 +45,8 @@ static filtags_status tell_pairs(struct pickle_reader *reader, const uint64_t *i
         if (status) return status;
         if (visit->n_pairs++ < visit->n_pairs_told) {
             if (visit->told_sizes[visit->n_pairs - 1] == n_values) continue;
-            return pickle_fail(reader, FILTAGS_ERROR_UNSUPPORTED, "a list that grows after the next key, or goes into another value");
+            return pickle_fail(reader, FILTAGS_ERROR_UNSUPPORTED,
+                               "a list that grows after the next key, or goes into another value");
         }
         if (memory_grow(&sizes, &visit->told_capacity, visit->n_pairs, sizeof *visit->told_sizes))
             return FILTAGS_ERROR_MEMORY;

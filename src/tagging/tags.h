@@ -13,6 +13,7 @@ struct filter_table {
 FILTAGS_MUST_USE filtags_status filter_table_create(const size_t *n_filters, size_t n_layers,
                                                     struct filter_table *table);
 void filter_table_free(struct filter_table *table);
+static inline size_t filter_table_n_filters(const struct filter_table *table) { return table->first[table->n_layers]; }
 
 /* One value of k or of q. */
 struct selector {

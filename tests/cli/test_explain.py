@@ -192,12 +192,12 @@ def test_terminal_says_the_same(explained, pictures, chain):
                 counts = ", ".join(f"{names[label]} {n}" for label, n in ranking[:3])
                 start = f"  {title:13} {counts} of {sum(n for _, n in ranking)} tags; "
                 labels = [label for label, _ in ranking]
-                own = names[y[0][0]]
-                end = f"disagrees: the network's {own} is not among them"
+                end = "disagrees: the network's label is not among them"
                 if y[0][0] in labels:
                     place = labels.index(y[0][0]) + 1
                     end = ("agrees with the network" if place == 1 else
-                           f"disagrees: the network's {own} is in place {place}")
+                           f"disagrees: the network's label is in place {place}")
+                    end += ", a tie" if place > 1 and ranking[place - 1][1] == ranking[0][1] else ""
                 if not ranking:
                     assert re.fullmatch(rf"  {title:13} the \d+ active filters have no tags", lines[at])
                 else:
@@ -296,6 +296,7 @@ def test_texts_are_text(tmp_path):
     assert {key for key, _ in data["labels"]} <= set(nasty)
     assert "\nnew?line.ppm\n" in result.stdout and "two?lines" in result.stdout
     assert len(max(result.stdout.split("\nfiles:")[0].splitlines(), key=len)) < 260
+    assert " is in place 5, a tie\n" in result.stdout, "every filter of a layer has all tags"
 
 
 def test_long_labels_are_shortened_on_the_terminal(chain, tags, picture, tmp_path):
@@ -314,6 +315,13 @@ def test_usage(tags, picture, tmp_path):
                            (("--filtags-file", tags, picture, "--images-dir", tmp_path), "--images-dir: is no option"),
                            (("--filtags-file", tags, ""), "the name of a file expected")):
         assert message in steps.run("explain", *words, status=2).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_pictures(tags, picture, tmp_path):
+    message = steps.run("explain", "--filtags-file", tags, "--save-dir", tmp_path, "--k-q", 1, *[picture] * 101,
+                        status=2).stderr
+    assert "at most 100 pictures expected, found 101" in message
     assert list(tmp_path.iterdir()) == []
 
 

@@ -179,6 +179,37 @@ def test_class_without_pictures(copied, tmp_path):
     assert [one.get("row") for one in description(tmp_path)["classes"]] == [0, None, 1]
 
 
+def test_decoded(tmp_path):
+    """Words in place of wnids: the chain goes through decode, and classes are matched; two cranes are one class."""
+    wnids, random = ["n02012849", "n02088364", "n03126707"], np.random.default_rng(1)
+    variables = {"train_filenames": [], "test_filenames": [], "labels_id": dict(enumerate(wnids, 1))}
+    for number in variables["labels_id"]:
+        variables[f"filter_act_{number}"] = [random.random(n).astype(np.float32) for n in (4, 5)]
+    path = steps.save(tmp_path / "2026-01-01-0000-QFA-VGG16-vars.pkl", variables)
+    record = {"format": "filtags-run", "format_version": 1, "command": "activations", "previous": None,
+              "network": {"name": "VGG16", "network": None, "input_shape": [224, 224, 3], "n_outputs": 3,
+                          "layers": [{"name": "a", "filters": 4}, {"name": "b", "filters": 5}]},
+              "dataset": {"split": None}}
+    path.with_name("2026-01-01-0000-QFA-VGG16-run.json").write_text(json.dumps(record))
+    steps.run("tag", path, "--k-q", 2, "--save-dir", tmp_path)
+    steps.run("decode", steps.main_file(tmp_path, "TF"), "--save-dir", tmp_path)
+    for name, words in (("tags", [steps.main_file(tmp_path, "TFD")]),
+                        ("listing", ["--listing", steps.only(tmp_path, "*-listing.txt")])):
+        (tmp_path / name).mkdir()
+        steps.run("visualize", *words, "--save-dir", tmp_path / name)
+        page = description(tmp_path / name)
+        assert page["activations"]["source"] == path.name and page["network"] == "VGG16"
+        assert [layer["name"] for layer in page["layers"]] == ["a", "b"]
+        beagle = {"key": "beagle", "wnid": "n02088364", "number": 2}
+        if name == "tags":
+            assert page["classes"] == [{**beagle, "row": 0}, {"key": "crane", "ambiguous": True}]
+        else:
+            assert page["classes"] == [
+                {"key": "crane (n02012849)", "label": "crane", "wnid": "n02012849", "number": 1, "row": 0},
+                {**beagle, "row": 1},
+                {"key": "crane (n03126707)", "label": "crane", "wnid": "n03126707", "number": 3, "row": 2}]
+
+
 # ---------------------------------------------------------------- listings
 
 LISTING = "filter tags k=1\n0:[' crane (n02012849) ', ' beagle ']\n1:[]\n"

@@ -1,5 +1,4 @@
 """filTagsDEMO.ipynb: run as a user would, its outputs against the committed ones; where it gets the program from."""
-import json
 import os
 import pathlib
 import re
@@ -16,6 +15,7 @@ import steps  # noqa: E402
 
 try:
     import nbconvert  # noqa: F401
+    import nbformat
     import make_notebook
 except ImportError as error:
     pytest.skip(f"the notebook's tests need {error.name}", allow_module_level=True)
@@ -25,7 +25,9 @@ TIMEOUT_SEC = 300
 
 
 def read(path):
-    return json.loads(path.read_text(encoding="utf-8"))
+    notebook = nbformat.read(path, as_version=4)
+    make_notebook.join_streams(notebook)
+    return notebook
 
 
 def text_of(lines):

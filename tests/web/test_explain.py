@@ -103,7 +103,10 @@ def test_predictions_on_screen(page, html, expected, chain):
                     if agrees:
                         assert f"Both say {NAMES[y[0][0]]}." in text
                     elif y[0][0] in labels:
-                        assert f"The network’s {NAMES[y[0][0]]} is in place {labels.index(y[0][0]) + 1} of the" in text
+                        place = labels.index(y[0][0])
+                        is_tied = rankings[last][value][place][1] == rankings[last][value][0][1]
+                        assert f"The network’s {NAMES[y[0][0]]} is in place {place + 1} of the" in text
+                        assert ("as many tags as the first" in text) == is_tied
                     else:
                         assert f"The network’s {NAMES[y[0][0]]} is not among the tags." in text
             found = bars(p, "network-bars")

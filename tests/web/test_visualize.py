@@ -424,6 +424,19 @@ def test_legend_shows_some_alone(opened):
         assert p.locator(".bin[data-bin='0']").get_attribute("aria-pressed") == "false"
 
 
+@pytest.mark.parametrize("width, height, share", [(1280, 720, 1), (390, 844, 0.42)])
+def test_link_shows_its_filter(opened, width, height, share):
+    """The cell of the filter is on screen, not below the sheet of details."""
+    with opened(width, height, hash=f"layer={LAYER}&filter=20") as p:
+        wait(p)
+        y = p.evaluate("""(name) => {
+            const canvas = document.querySelector(`.layer[data-name="${name}"] canvas`);
+            const {pitch, columns, pad} = canvas.dataset;
+            return canvas.getBoundingClientRect().top + Number(pad) + (Math.floor(20 / columns) + 0.5) * pitch;
+        }""", LAYER)
+        assert 0 < y < share * height
+
+
 def test_phone(opened):
     with opened(390, 844) as p:
         wait(p)
