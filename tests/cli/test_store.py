@@ -251,3 +251,19 @@ def test_killed(store, tmp_path):
     steps.activations(images, second, "--store", store)
     assert 0 < stored(second, "QFA")[0] <= 640
     assert_same(second, without, ["QFA"])
+
+
+def test_single_image_and_top_images(images, store, tmp_path):
+    """The other results that a stored picture is good for: one class's pictures, and the strongest ones of a filter."""
+    first, second, without = (folder(tmp_path, name) for name in ("first", "second", "without"))
+    steps.activations(images, first, "--split", 0, "--store", store)
+    for out, words in ((second, ("--store", store)), (without, ())):
+        steps.activations(images, out, "--split", 0.5, "--top-images", 3, *words)
+        steps.run("tag", steps.main_file(out, "QFA"), "--k-q", "1,5", "--save-dir", out)
+        steps.run("single-image", steps.main_file(out, "TF"), "--classes-img", 1, "--k-q", "1,5", "--save-dir", out,
+                  *words)
+    for kind in ("QFA", "SI"):
+        n_stored, n_run = stored(second, kind)
+        assert n_stored == n_run > 0
+    assert_same(second, without, ("QFA", "TF", "SI"))
+    assert any(name.endswith("-top.pkl") for name in contents(second, "QFA"))
