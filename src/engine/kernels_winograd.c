@@ -74,7 +74,7 @@ INLINE void transform_output(size_t n, size_t m, vec *d) {
 
 /* ------------------------------------------------------------------ one tile, one vector of channels */
 
-/* in: n_h x n_w pixels, the vector of each, with floats between rows and between pixels; out: a plane for each point. */
+/* in: a vector of n_h x n_w pixels, so many floats between rows and between pixels; out: a plane for each point. */
 typedef void transform_function(const float *in, size_t row_floats, size_t pixel_floats, float *out, size_t plane);
 
 INLINE void transform(size_t n_h, size_t n_w, const float *in, size_t row_floats, size_t pixel_floats, float *out,
