@@ -1,10 +1,10 @@
 #include "engine/engine.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "engine/fuse.h"
 #include "engine/isa.h"
 #include "model/model.h"
 
@@ -44,24 +44,6 @@ static filtags_status prepare_weights(struct filtags_engine *engine, filtags_mod
     return status;
 }
 
-/* A ReLU that follows a convolution at once, and overwrites what it reads, is done where the convolution stores its
- * result. */
-static void absorb_relus(struct filtags_engine *engine) {
-    const struct plan *plan = &engine->plan;
-    for (size_t g = 0; g < plan->n_groups; g++) {
-        if (plan->groups[g].n_steps < 2) continue;
-        const struct plan_step *root = &plan->steps[plan->groups[g].first_step];
-        struct plan_step *next = &plan->steps[plan->groups[g].first_step + 1];
-        const struct node *node = &engine->graph->nodes[next->node];
-        const struct activation *activation = &node->activation;
-        if (!engine->prepared[root->node].own || root->tap != PLAN_NOTHING || node->op != OP_ACTIVATION) continue;
-        next->is_absorbed = node->inputs[0] == root->node &&
-                            plan->storage_of[root->node] == plan->storage_of[next->node] &&
-                            activation->kind == ACT_RELU && activation->alpha == 0 && activation->threshold == 0 &&
-                            activation->max_value == INFINITY;
-    }
-}
-
 filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_options *options,
                                      filtags_engine **engine) {
     filtags_isa isa;
@@ -83,7 +65,7 @@ filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_
         status = prepare_weights(made, model);
         model_drop_weights(model);
     }
-    if (status == FILTAGS_OK) absorb_relus(made);
+    if (status == FILTAGS_OK && !made->is_reference) fuse_steps(&made->plan, made->prepared);
     if (status == FILTAGS_OK) *engine = made;
     else filtags_engine_destroy(made);
     return status;

@@ -152,11 +152,14 @@ static void execute_strip(struct filtags_worker *worker, const struct plan_step 
     const struct prepared *prepared = &worker->engine->prepared[step->node];
     const size_t offset = first * c, n = n_pixels * c;
     const float *in = input_values(worker, node, 0, image) + offset;
-    float *out = execute_output(worker, step->node, image) + offset;
+    float *out = execute_output(worker, step->result, image) + offset;
+    const float *added = step->added == PLAN_NOTHING ? NULL : execute_output(worker, step->added, image) + offset;
     if (plan_is_alias(node)) return;
     switch (node->op) {
     case OP_ACTIVATION: kernels->activate(&node->activation, in, out, n); break;
-    case OP_SCALE_SHIFT: kernels->scale_shift(in, out, n_pixels, c, prepared->scale, prepared->shift); break;
+    case OP_SCALE_SHIFT:
+        kernels->scale_shift(in, out, n_pixels, c, prepared->scale, prepared->shift, added, step->has_relu);
+        break;
     case OP_SOFTMAX: kernels->softmax(in, out, n_pixels, c); break;
     case OP_PRELU: kernels->prelu(in, prepared->alpha + offset, out, n); break;
     default: /* element-wise operators on equal shapes */
@@ -238,7 +241,7 @@ static void execute_own_conv(struct filtags_worker *worker, const struct plan_gr
     const struct plan_step *root = &engine->plan.steps[group->first_step];
     const struct conv_own *conv = engine->prepared[root->node].own;
     call->in = execute_output(worker, root->input, image);
-    call->out = execute_output(worker, root->node, image);
+    call->out = execute_output(worker, root->result, image);
     call->n_images = 1;
     start_taps(worker, group);
     for (size_t unit = 0; unit < conv->n_units; unit += call->n_units) {
@@ -258,11 +261,11 @@ static void execute_own_convs(struct filtags_worker *worker, const struct plan_g
     const struct plan_step *root = &engine->plan.steps[group->first_step];
     const struct conv_own *conv = engine->prepared[root->node].own;
     struct conv_own_call call = {.in_stride = image_stride(worker, root->input),
-                                 .out_stride = image_stride(worker, root->node),
-                                 .is_relu = group->n_steps > 1 && root[1].is_absorbed};
+                                 .out_stride = image_stride(worker, root->result),
+                                 .is_relu = root->has_relu};
     if (conv->is_layer_wide) {
         call.in = execute_output(worker, root->input, 0);
-        call.out = execute_output(worker, root->node, 0);
+        call.out = execute_output(worker, root->result, 0);
         call.n_images = worker->n_images;
         call.n_units = conv->n_units;
         conv_own_run(conv, engine->kernels, &call, worker->scratchpad);

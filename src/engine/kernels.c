@@ -4,11 +4,24 @@
 
 #include "engine/kernels_variant.h"
 
-static void scale_shift(const float *in, float *out, size_t n_pixels, size_t c, const float *scale,
-                        const float *shift) {
-    for (size_t p = 0; p < n_pixels; p++, in += c, out += c)
-        INDEPENDENT
-        for (size_t i = 0; i < c; i++) out[i] = in[i] * scale[i] + shift[i];
+#define RELU(x) ((x) < 0 ? 0 : (x)) /* NaN stays */
+
+/* One loop for each combination, so that each is vectorised without a choice inside. */
+#define SCALE_SHIFT_LOOPS(EXPRESSION)                                                        \
+    for (size_t p = 0; p < n_pixels; p++, in += c, out += c, added += added ? c : 0) {       \
+        INDEPENDENT                                                                          \
+        for (size_t i = 0; i < c; i++) {                                                     \
+            const float value = in[i] * scale[i] + shift[i];                                 \
+            out[i] = EXPRESSION;                                                             \
+        }                                                                                    \
+    }
+
+static void scale_shift(const float *in, float *out, size_t n_pixels, size_t c, const float *scale, const float *shift,
+                        const float *added, bool is_relu) {
+    if (added && is_relu) SCALE_SHIFT_LOOPS(RELU(value + added[i]))
+    else if (added) SCALE_SHIFT_LOOPS(value + added[i])
+    else if (is_relu) SCALE_SHIFT_LOOPS(RELU(value))
+    else SCALE_SHIFT_LOOPS(value)
 }
 
 static void prelu(const float *in, const float *alpha, float *out, size_t n) {

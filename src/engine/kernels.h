@@ -63,8 +63,10 @@ struct kernels {
      * are within 1e-9 (relative; GELU: of the input) of the exact value before they are rounded to float. */
     void (*activate)(const struct activation *activation, const float *in, float *out, size_t n);
 
-    /* out = in * scale + shift, for n_pixels of c. out may be in. */
-    void (*scale_shift)(const float *in, float *out, size_t n_pixels, size_t c, const float *scale, const float *shift);
+    /* out = in * scale + shift, for n_pixels of c; then + added, unless that is NULL; then ReLU. out may be in or
+     * added. */
+    void (*scale_shift)(const float *in, float *out, size_t n_pixels, size_t c, const float *scale, const float *shift,
+                        const float *added, bool is_relu);
 
     void (*prelu)(const float *in, const float *alpha, float *out, size_t n);
 

@@ -1,5 +1,6 @@
 /* Matrix products of rows of pixels with a convolution's kernel; what Winograd's transforms and the convolutions that
  * are products themselves stand on. */
+#include <stdint.h>
 #include <string.h>
 
 #include "engine/kernels_variant.h"
@@ -38,9 +39,16 @@ store(size_t n_rows, size_t n_vecs, const struct gemm_block *block, vec sum[TILE
         }
 }
 
+/* What is wanted next: fetched into the second-level cache bit by bit, step_bytes with every term of the sums, so that
+ * it doesn't have to be waited for. An address and no pointer, because it may lie behind an array's end. */
+struct ahead {
+    uintptr_t address;
+    size_t step_bytes;
+};
+
 /* n_rows and n_vecs are constants wherever this is expanded, so that the sums stay in registers. */
 static inline __attribute__((always_inline)) void
-multiply(size_t n_rows, size_t n_vecs, const struct gemm_block *block, const float *a, float *c) {
+multiply(size_t n_rows, size_t n_vecs, const struct gemm_block *block, const float *a, float *c, struct ahead ahead) {
     vec sum[TILE_ROWS][2];
     const size_t stride = block->a_stride;
     const float *panel = block->panel; /* [n_runs * n_k, PANEL] */
@@ -53,6 +61,8 @@ multiply(size_t n_rows, size_t n_vecs, const struct gemm_block *block, const flo
         const float *rows[4] = {a, a + 3 * stride, a + 6 * stride, a + 9 * stride};
         for (size_t k = 0; k < block->n_k; k++, panel += PANEL) {
             vec weights[2];
+            __builtin_prefetch((const void *)ahead.address, 0, 2);
+            ahead.address += ahead.step_bytes;
 #pragma GCC unroll 2
             for (size_t v = 0; v < n_vecs; v++) weights[v] = VEC_LOAD(panel + v * LANES);
 #pragma GCC unroll 12
@@ -68,11 +78,11 @@ multiply(size_t n_rows, size_t n_vecs, const struct gemm_block *block, const flo
     store(n_rows, n_vecs, block, sum, c);
 }
 
-#define ROWS(N)                                             \
-    case N: multiply(N, 1, block, a, c); break;             \
-    case N + TILE_ROWS: multiply(N, 2, block, a, c); break
-
-static void multiply_tile(size_t n_rows, const struct gemm_block *block, const float *a, float *c) {
+static void multiply_tile(size_t n_rows, const struct gemm_block *block, const float *a, float *c,
+                          struct ahead ahead) {
+#define ROWS(N)                                                   \
+    case N: multiply(N, 1, block, a, c, ahead); break;            \
+    case N + TILE_ROWS: multiply(N, 2, block, a, c, ahead); break
     switch (n_rows + (block->n_columns > LANES ? TILE_ROWS : 0)) {
         ROWS(1);
         ROWS(2);
@@ -89,14 +99,18 @@ static void multiply_tile(size_t n_rows, const struct gemm_block *block, const f
         ROWS(12);
 #endif
     }
+#undef ROWS
 }
 
 void KERNEL(kernel_gemm_block)(const struct gemm_block *block) {
     /* tiles of nearly the same number of rows: the processor is not busy with a tile of one or two */
-    const size_t n_tiles = (block->n_rows + TILE_ROWS - 1) / TILE_ROWS;
+    const size_t n_tiles = (block->n_rows + TILE_ROWS - 1) / TILE_ROWS, n_terms = block->n_runs * block->n_k;
+    /* while a panel is multiplied, the one behind it in memory, which is the next in turn */
+    struct ahead ahead = {(uintptr_t)block->panel + n_terms * PANEL * sizeof(float), PANEL * sizeof(float) / n_tiles};
     for (size_t tile = 0, row = 0; tile < n_tiles; tile++) {
         const size_t end = (tile + 1) * block->n_rows / n_tiles;
-        multiply_tile(end - row, block, block->a + row * block->a_stride, block->c + row * block->c_stride);
+        multiply_tile(end - row, block, block->a + row * block->a_stride, block->c + row * block->c_stride, ahead);
+        ahead.address += ahead.step_bytes * n_terms;
         row = end;
     }
 }

@@ -8,6 +8,7 @@
  *
  * The formulas are Toom and Cook's: with M(x) = product over the finite points p of (x - p), row p of B^T holds the
  * coefficients of M(x) / (x - p), the last one those of M(x); row k of A^T holds p^k. */
+#include <math.h>
 #include <string.h>
 
 #include "engine/kernels_variant.h"
@@ -71,14 +72,95 @@ INLINE void transform_output(size_t n, size_t m, vec *d) {
     d[1] = second;
 }
 
-/* ------------------------------------------------------------------ a block of tiles */
+/* ------------------------------------------------------------------ one tile, one vector of channels */
 
-/* n_h, n_w: points along each axis; m_h, m_w: outputs of a tile. Constants wherever the functions below that take it
- * are expanded. */
-struct tile { size_t n_h, n_w, m_h, m_w; };
+/* in: a vector of n_h x n_w pixels, so many floats between rows and between pixels; out: a plane for each point. */
+typedef void transform_function(const float *in, size_t row_floats, size_t pixel_floats, float *out, size_t plane);
+
+INLINE void transform(size_t n_h, size_t n_w, const float *in, size_t row_floats, size_t pixel_floats, float *out,
+                      size_t plane) {
+    vec columns[MAX_POINTS * MAX_POINTS]; /* [n_w][n_h] */
+#pragma GCC unroll 8
+    for (size_t j = 0; j < n_w; j++) {
+        vec *column = columns + j * n_h;
+#pragma GCC unroll 8
+        for (size_t i = 0; i < n_h; i++) column[i] = VEC_LOAD(in + i * row_floats + j * pixel_floats);
+        transform_input(n_h, column);
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < n_h; i++) {
+        vec row[MAX_POINTS];
+#pragma GCC unroll 8
+        for (size_t j = 0; j < n_w; j++) row[j] = columns[j * n_h + i];
+        transform_input(n_w, row);
+#pragma GCC unroll 8
+        for (size_t j = 0; j < n_w; j++) VEC_AT(out + (i * n_w + j) * plane) = row[j];
+    }
+}
+
+/* The way back: products of all points to m_h x m_w outputs. bias: [LANES] or NULL. */
+typedef void finish_function(const float *in, size_t plane, const float *bias, bool is_relu, float *out,
+                             size_t row_floats, size_t pixel_floats);
+
+INLINE void finish(size_t n_h, size_t n_w, size_t m_h, size_t m_w, const float *in, size_t plane, const float *bias,
+                   bool is_relu, float *out, size_t row_floats, size_t pixel_floats) {
+    const vec added = bias ? (vec)VEC_LOAD(bias) : (vec){0};
+    const vec least = VEC_SPLAT(is_relu ? 0.0f : -INFINITY);
+    vec rows[MAX_TILE * MAX_POINTS]; /* [n_w][m_h] */
+#pragma GCC unroll 8
+    for (size_t j = 0; j < n_w; j++) {
+        vec column[MAX_POINTS];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < n_h; i++) column[i] = VEC_LOAD(in + (i * n_w + j) * plane);
+        transform_output(n_h, m_h, column);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < m_h; i++) rows[j * m_h + i] = column[i];
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < m_h; i++) {
+        vec row[MAX_POINTS];
+#pragma GCC unroll 8
+        for (size_t j = 0; j < n_w; j++) row[j] = rows[j * m_h + i];
+        transform_output(n_w, m_w, row);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < m_w; j++) /* in this order NaN stays */
+            VEC_AT(out + i * row_floats + j * pixel_floats) = VEC_MAX(least, row[j] + added);
+    }
+}
+
+/* Functions of each kind, so that each has its transforms unrolled. */
+#define KIND(NAME, N_H, N_W, M_H, M_W)                                                                               \
+    static void transform_##NAME(const float *in, size_t row_floats, size_t pixel_floats, float *out,                \
+                                 size_t plane) {                                                                     \
+        transform(N_H, N_W, in, row_floats, pixel_floats, out, plane);                                               \
+    }                                                                                                                \
+    static void finish_##NAME(const float *in, size_t plane, const float *bias, bool is_relu, float *out,            \
+                              size_t row_floats, size_t pixel_floats) {                                              \
+        finish(N_H, N_W, M_H, M_W, in, plane, bias, is_relu, out, row_floats, pixel_floats);                         \
+    }
+KIND(3x3, 6, 6, 4, 4)
+KIND(5x5, 6, 6, 2, 2)
+KIND(1x3, 1, 6, 1, 4)
+KIND(3x1, 6, 1, 4, 1)
+KIND(1x7, 1, 8, 1, 2)
+KIND(7x1, 8, 1, 2, 1)
+
+/* n_h, n_w: points along each axis; m_h, m_w: outputs of a tile. */
+struct kind {
+    size_t n_h, n_w, m_h, m_w;
+    transform_function *transform;
+    finish_function *finish;
+};
+static const struct kind KINDS[] = {
+    {6, 6, 4, 4, transform_3x3, finish_3x3}, {6, 6, 2, 2, transform_5x5, finish_5x5},
+    {1, 6, 1, 4, transform_1x3, finish_1x3}, {6, 1, 4, 1, transform_3x1, finish_3x1},
+    {1, 8, 1, 2, transform_1x7, finish_1x7}, {8, 1, 2, 1, transform_7x1, finish_7x1}};
+
+/* ------------------------------------------------------------------ a block of tiles */
 
 struct work {
     const struct conv_job *job;
+    const struct kind *kind;
     size_t tiles_w, tiles_per_image;       /* of the rows of tiles in the job */
     size_t in_plane, in_row;               /* floats */
     size_t out_plane, out_row;
@@ -90,7 +172,7 @@ struct work {
 /* The tile's first output row and column, and its picture. */
 struct place { size_t image, row, column; };
 
-INLINE struct place place_of(const struct work *work, size_t tile) {
+static struct place place_of(const struct work *work, size_t tile) {
     const struct conv_job *job = work->job;
     const size_t in_image = tile % work->tiles_per_image;
     return (struct place){tile / work->tiles_per_image,
@@ -100,10 +182,10 @@ INLINE struct place place_of(const struct work *work, size_t tile) {
 
 /* patch [n_h, n_w, n_channels rounded up to whole vectors] = the input under a tile, 0 beyond the picture. in: the
  * picture, from the first of the channels on; top and left wrap where they lie in the padding. */
-static void gather_patch(const struct conv_shape *shape, size_t n_h, size_t n_w, const float *in, size_t top,
+static void gather_patch(const struct conv_shape *shape, const struct kind *kind, const float *in, size_t top,
                          size_t left, size_t n_channels, float *patch) {
-    for (size_t i = 0; i < n_h; i++)
-        for (size_t j = 0; j < n_w; j++) {
+    for (size_t i = 0; i < kind->n_h; i++)
+        for (size_t j = 0; j < kind->n_w; j++) {
             const size_t h = top + i, w = left + j;
             const bool is_inside = h < shape->in_h && w < shape->in_w;
             const float *pixel = is_inside ? in + (h * shape->in_w + w) * shape->in_c : NULL;
@@ -116,52 +198,31 @@ static void gather_patch(const struct conv_shape *shape, size_t n_h, size_t n_w,
         }
 }
 
-/* One vector of channels. in: pixels with the given strides; out: planes. */
-INLINE void transform_patch(struct tile t, const float *in, size_t row_floats, size_t pixel_floats, float *out,
-                            size_t plane) {
-    vec columns[MAX_POINTS * MAX_POINTS]; /* [n_w][n_h] */
-#pragma GCC unroll 8
-    for (size_t j = 0; j < t.n_w; j++) {
-        vec *column = columns + j * t.n_h;
-#pragma GCC unroll 8
-        for (size_t i = 0; i < t.n_h; i++) column[i] = VEC_LOAD(in + i * row_floats + j * pixel_floats);
-        transform_input(t.n_h, column);
-    }
-#pragma GCC unroll 8
-    for (size_t i = 0; i < t.n_h; i++) {
-        vec row[MAX_POINTS];
-#pragma GCC unroll 8
-        for (size_t j = 0; j < t.n_w; j++) row[j] = columns[j * t.n_h + i];
-        transform_input(t.n_w, row);
-#pragma GCC unroll 8
-        for (size_t j = 0; j < t.n_w; j++) VEC_AT(out + (i * t.n_w + j) * plane) = row[j];
-    }
-}
-
-INLINE void transform_tile(struct tile t, const struct work *work, size_t tile, float *out) {
+static void transform_tile(const struct work *work, size_t tile, float *out) {
     const struct conv_shape *shape = work->job->shape;
+    const struct kind *kind = work->kind;
     const struct place place = place_of(work, tile);
     const float *in = work->job->in + place.image * work->job->in_stride;
     const size_t top = place.row - shape->window.padding.top, left = place.column - shape->window.padding.left;
     const size_t c = shape->in_c, whole = c / LANES * LANES;
-    const bool is_inside = top < shape->in_h && t.n_h <= shape->in_h - top && left < shape->in_w &&
-                           t.n_w <= shape->in_w - left;
+    const bool is_inside = top < shape->in_h && kind->n_h <= shape->in_h - top && left < shape->in_w &&
+                           kind->n_w <= shape->in_w - left;
     if (is_inside) {
         const float *corner = in + (top * shape->in_w + left) * c;
         for (size_t i = 0; i < whole; i += LANES)
-            transform_patch(t, corner + i, shape->in_w * c, c, out + i, work->in_plane);
+            kind->transform(corner + i, shape->in_w * c, c, out + i, work->in_plane);
     }
     const size_t first = is_inside ? whole : 0, width = (c - first + LANES - 1) / LANES * LANES;
     if (first == c) return;
-    gather_patch(shape, t.n_h, t.n_w, in + first, top, left, c - first, work->patch);
+    gather_patch(shape, kind, in + first, top, left, c - first, work->patch);
     for (size_t i = 0; i < width; i += LANES)
-        transform_patch(t, work->patch + i, t.n_w * width, width, out + first + i, work->in_plane);
+        kind->transform(work->patch + i, kind->n_w * width, width, out + first + i, work->in_plane);
 }
 
-static void multiply_points(const struct work *work, size_t n_points, size_t n_tiles) {
+static void multiply_points(const struct work *work, size_t n_tiles) {
     const struct conv_shape *shape = work->job->shape;
     const size_t n_panels = (shape->out_c + PANEL - 1) / PANEL, whole_c = (shape->out_c + LANES - 1) / LANES * LANES;
-    for (size_t point = 0; point < n_points; point++)
+    for (size_t point = 0; point < work->kind->n_h * work->kind->n_w; point++)
         for (size_t panel = 0; panel < n_panels; panel++) {
             const size_t first = panel * PANEL;
             const struct gemm_block block = {
@@ -179,92 +240,42 @@ static void multiply_points(const struct work *work, size_t n_points, size_t n_t
         }
 }
 
-/* One vector of channels of a tile: products of all points to outputs. Stores n_h x n_w pixels, n_lanes of each. */
-INLINE void finish_patch(struct tile t, const float *in, size_t plane, vec bias, bool is_relu, float *out,
-                         size_t row_floats, size_t pixel_floats, size_t n_h, size_t n_w, size_t n_lanes) {
-    vec rows[MAX_TILE * MAX_POINTS]; /* [n_w points][m_h] */
-#pragma GCC unroll 8
-    for (size_t j = 0; j < t.n_w; j++) {
-        vec column[MAX_POINTS];
-#pragma GCC unroll 8
-        for (size_t i = 0; i < t.n_h; i++) column[i] = VEC_LOAD(in + (i * t.n_w + j) * plane);
-        transform_output(t.n_h, t.m_h, column);
-#pragma GCC unroll 4
-        for (size_t i = 0; i < t.m_h; i++) rows[j * t.m_h + i] = column[i];
-    }
-#pragma GCC unroll 4
-    for (size_t i = 0; i < t.m_h; i++) {
-        vec row[MAX_POINTS];
-#pragma GCC unroll 8
-        for (size_t j = 0; j < t.n_w; j++) row[j] = rows[j * t.m_h + i];
-        transform_output(t.n_w, t.m_w, row);
-#pragma GCC unroll 4
-        for (size_t j = 0; j < t.m_w; j++) {
-            vec value = row[j] + bias;
-            if (is_relu) value = VEC_MAX((vec){0}, value); /* in this order NaN stays */
-            float *to = out + i * row_floats + j * pixel_floats;
-            if (i >= n_h || j >= n_w) continue;
-            if (n_lanes == LANES) VEC_AT(to) = value;
-            else VEC_STORE_PART(to, value, n_lanes);
+/* A tile that reaches beyond the picture, or channels that fill no vector: by way of whole ones. */
+static void finish_part(const struct work *work, const float *products, const float *bias, float *out, size_t n_h,
+                        size_t n_w, size_t n_lanes) {
+    const size_t out_c = work->job->shape->out_c, row_floats = work->job->shape->out_w * out_c;
+    float whole[MAX_TILE * MAX_TILE * LANES];
+    work->kind->finish(products, work->out_plane, bias, work->job->is_relu, whole, work->kind->m_w * LANES, LANES);
+    for (size_t i = 0; i < n_h; i++)
+        for (size_t j = 0; j < n_w; j++) {
+            const vec values = VEC_LOAD(whole + (i * work->kind->m_w + j) * LANES);
+            VEC_STORE_PART(out + i * row_floats + j * out_c, values, n_lanes);
         }
-    }
 }
 
-INLINE void finish_tile(struct tile t, const struct work *work, size_t tile, const float *products) {
+static void finish_tile(const struct work *work, size_t tile, const float *products) {
     const struct conv_job *job = work->job;
     const struct conv_shape *shape = job->shape;
+    const struct kind *kind = work->kind;
     const struct place place = place_of(work, tile);
     const size_t c = shape->out_c;
-    const size_t n_h = shape->out_h - place.row < t.m_h ? shape->out_h - place.row : t.m_h;
-    const size_t n_w = shape->out_w - place.column < t.m_w ? shape->out_w - place.column : t.m_w;
+    const size_t n_h = shape->out_h - place.row < kind->m_h ? shape->out_h - place.row : kind->m_h;
+    const size_t n_w = shape->out_w - place.column < kind->m_w ? shape->out_w - place.column : kind->m_w;
     float *out = job->out + place.image * job->out_stride + (place.row * shape->out_w + place.column) * c;
     for (size_t i = 0; i < c; i += LANES) {
-        const size_t n_lanes = c - i < LANES ? c - i : LANES;
-        const vec bias = job->bias ? (vec)VEC_LOAD(job->bias + i) : (vec){0};
-        if (n_h == t.m_h && n_w == t.m_w && n_lanes == LANES)
-            finish_patch(t, products + i, work->out_plane, bias, job->is_relu, out + i, shape->out_w * c, c, t.m_h,
-                         t.m_w, LANES);
-        else
-            finish_patch(t, products + i, work->out_plane, bias, job->is_relu, out + i, shape->out_w * c, c, n_h, n_w,
-                         n_lanes);
+        const float *bias = job->bias ? job->bias + i : NULL;
+        if (n_h == kind->m_h && n_w == kind->m_w && i + LANES <= c)
+            kind->finish(products + i, work->out_plane, bias, job->is_relu, out + i, shape->out_w * c, c);
+        else finish_part(work, products + i, bias, out + i, n_h, n_w, c - i < LANES ? c - i : LANES);
     }
 }
-
-typedef void tile_function(const struct work *work, size_t tile, float *values);
-
-static void convolve(const struct work *work, size_t n_points, tile_function *transform, tile_function *finish) {
-    const struct conv_job *job = work->job;
-    const size_t n_tiles = work->tiles_per_image * job->n_images, n_blocks = (n_tiles + job->block - 1) / job->block;
-    for (size_t b = 0, first = 0; b < n_blocks; b++) {
-        const size_t end = (b + 1) * n_tiles / n_blocks;
-        for (size_t tile = first; tile < end; tile++)
-            transform(work, tile, work->transformed + (tile - first) * work->in_row);
-        multiply_points(work, n_points, end - first);
-        for (size_t tile = first; tile < end; tile++)
-            finish(work, tile, work->products + (tile - first) * work->out_row);
-        first = end;
-    }
-}
-
-/* Functions of each kind, so that each has its transforms unrolled. */
-#define KIND(NAME, N_H, N_W, M_H, M_W)                                                     \
-    static void transform_##NAME(const struct work *work, size_t tile, float *out) {       \
-        transform_tile((struct tile){N_H, N_W, M_H, M_W}, work, tile, out);                \
-    }                                                                                      \
-    static void finish_##NAME(const struct work *work, size_t tile, float *products) {     \
-        finish_tile((struct tile){N_H, N_W, M_H, M_W}, work, tile, products);              \
-    }
-KIND(3x3, 6, 6, 4, 4)
-KIND(5x5, 6, 6, 2, 2)
-KIND(1x3, 1, 6, 1, 4)
-KIND(3x1, 6, 1, 4, 1)
-KIND(1x7, 1, 8, 1, 2)
-KIND(7x1, 8, 1, 2, 1)
 
 void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
     const struct conv_shape *shape = job->shape;
     const size_t n_h = job->tile_h + shape->window.kernel_h - 1, n_w = job->tile_w + shape->window.kernel_w - 1;
-    struct work work = {.job = job, .tiles_w = (shape->out_w + job->tile_w - 1) / job->tile_w};
+    const struct kind *kind = KINDS;
+    while (kind->n_h != n_h || kind->n_w != n_w || kind->m_h != job->tile_h || kind->m_w != job->tile_w) kind++;
+    struct work work = {.job = job, .kind = kind, .tiles_w = (shape->out_w + job->tile_w - 1) / job->tile_w};
     work.tiles_per_image = work.tiles_w * job->n_units;
     work.in_row = CONV_ROW_FLOATS(shape->in_c);
     work.out_row = CONV_ROW_FLOATS(shape->out_c);
@@ -273,12 +284,16 @@ void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
     work.transformed = job->scratch;
     work.products = work.transformed + n_h * n_w * work.in_plane;
     work.patch = work.products + n_h * n_w * work.out_plane;
-    if (n_h == 6 && n_w == 6 && job->tile_h == 4) convolve(&work, 36, transform_3x3, finish_3x3);
-    else if (n_h == 6 && n_w == 6) convolve(&work, 36, transform_5x5, finish_5x5);
-    else if (n_w == 6) convolve(&work, 6, transform_1x3, finish_1x3);
-    else if (n_h == 6) convolve(&work, 6, transform_3x1, finish_3x1);
-    else if (n_w == 8) convolve(&work, 8, transform_1x7, finish_1x7);
-    else convolve(&work, 8, transform_7x1, finish_7x1);
+    const size_t n_tiles = work.tiles_per_image * job->n_images, n_blocks = (n_tiles + job->block - 1) / job->block;
+    for (size_t b = 0, first = 0; b < n_blocks; b++) {
+        const size_t end = (b + 1) * n_tiles / n_blocks;
+        for (size_t tile = first; tile < end; tile++)
+            transform_tile(&work, tile, work.transformed + (tile - first) * work.in_row);
+        multiply_points(&work, end - first);
+        for (size_t tile = first; tile < end; tile++)
+            finish_tile(&work, tile, work.products + (tile - first) * work.out_row);
+        first = end;
+    }
 }
 
 /* ------------------------------------------------------------------ the kernel's transform */

@@ -138,8 +138,8 @@ static void add_step(struct planner *planner, int index, bool is_behind_root) {
     const struct node *node = node_at(planner, index);
     struct plan_group *group = &plan->groups[plan->n_groups - 1];
     struct plan_step *step = &plan->steps[plan->n_steps];
-    *step = (struct plan_step){
-        .node = index, .tap = planner->tap_of[index], .window = node->window, .input = PLAN_NOTHING};
+    *step = (struct plan_step){.node = index, .tap = planner->tap_of[index], .window = node->window,
+                               .input = PLAN_NOTHING, .added = PLAN_NOTHING, .result = index};
     step->is_pointwise = is_behind_root || is_pointwise(planner, node);
     if (node->op == OP_CONV) {
         step->input = input_of(planner, node, 0);
@@ -196,6 +196,10 @@ static void schedule(struct planner *planner) {
 
 /* ------------------------------------------------------------------ memory */
 
+/* Whether a node's output must be there when a run is over: then nothing overwrites it, and no step is fused across it
+ * (fuse.c). */
+bool plan_keeps(const struct plan *plan, int node) { return plan->wants_output && node == plan->graph->output_node; }
+
 static void find_last_reads(struct planner *planner) {
     const struct plan *plan = planner->plan;
     memset(planner->last_read, 0, planner->graph->n_nodes * sizeof *planner->last_read);
@@ -203,7 +207,8 @@ static void find_last_reads(struct planner *planner) {
         const struct node *node = node_at(planner, plan->steps[s].node);
         for (size_t k = 0; k < node->n_inputs; k++) planner->last_read[input_of(planner, node, k)] = s;
     }
-    if (planner->wants_output) planner->last_read[planner->graph->output_node] = SIZE_MAX;
+    for (size_t i = 0; i < planner->graph->n_nodes; i++)
+        if (plan_keeps(plan, (int)i)) planner->last_read[i] = SIZE_MAX;
 }
 
 /* The storage of an input that the step may write over, or PLAN_NOTHING. */
@@ -321,7 +326,7 @@ static filtags_status allocate(struct planner *planner, size_t n_layers) {
 
 filtags_status plan_create(const struct graph *graph, const size_t *layers, size_t n_layers, bool wants_output,
                            struct plan *plan) {
-    struct plan made = {.graph = graph};
+    struct plan made = {.graph = graph, .wants_output = wants_output};
     struct planner planner = {.graph = graph, .plan = &made, .wants_output = wants_output};
     filtags_status status = allocate(&planner, n_layers);
     if (status == FILTAGS_OK) status = find_taps(&planner, layers, n_layers);

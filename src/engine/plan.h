@@ -25,7 +25,11 @@ struct plan_step {
     int node;
     int tap;              /* the tap that reads the output, or PLAN_NOTHING */
     bool is_pointwise;    /* else the root of its group */
-    bool is_absorbed;     /* the root does it while it stores its result */
+    /* Set by fuse.c. */
+    bool is_absorbed;     /* an earlier step of the group does it while it stores its result */
+    bool has_relu;        /* max(0, .) is part of this step */
+    int added;            /* the node that is added to the result (before max), or PLAN_NOTHING */
+    int result;           /* the node that gets the result: this one, or the last that was absorbed */
     int input;            /* CONV: input node and window, in which an OP_PAD in front of it has been taken in */
     struct window window;
 };
@@ -46,6 +50,7 @@ struct plan_storage {
 
 struct plan {
     const struct graph *graph;
+    bool wants_output;            /* the model's */
     struct plan_tap *taps;
     size_t n_taps, n_filters;
     bool *is_needed;              /* [n_nodes] */
@@ -65,6 +70,9 @@ FILTAGS_MUST_USE filtags_status plan_create(const struct graph *graph, const siz
                                             bool wants_output, struct plan *plan);
 /* Takes a zeroed plan too. */
 void plan_destroy(struct plan *plan);
+
+/* Whether a node's output has to outlive the run. */
+bool plan_keeps(const struct plan *plan, int node);
 
 /* Whether an activation or another operator hands its input on unchanged. */
 bool plan_is_alias(const struct node *node);

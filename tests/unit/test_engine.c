@@ -288,6 +288,44 @@ static void same_bits_for_batches(void **state) {
     network_free(&network);
 }
 
+/* Convolutions with so many weights that they run for all pictures at once, and what is fused behind them. */
+static void same_bits_for_large_layers(void **state) {
+    (void)state;
+    struct network network;
+    enum { N_IMAGES = 5, N_INPUTS = 13 * 11 * 3, C = 180 };
+    const struct padding one = {1, 1, 1, 1};
+    int node = network_start(&network, 31, shape_3(13, 11, 3));
+    node = add_relu(&network, add_conv(&network, node, window_of(3, 3, 1, 1, one), 1, C, true));
+    const int shortcut = node;
+    node = add_batch_norm(&network, add_conv(&network, node, window_of(3, 3, 1, 1, one), 1, C, false));
+    node = add_relu(&network, add_plain(&network, OP_ADD, shape_3(13, 11, C), (int[]){shortcut, node}, 2));
+    node = add_conv(&network, node, window_of(3, 3, 2, 1, one), 1, C, true);
+    node = add_relu(&network, add_conv(&network, node, window_of(1, 1, 1, 1, NO_PADDING), 1, 1500, true));
+    node = add_padding(&network, add_relu(&network, add_batch_norm(&network, node)), OP_PAD, one);
+    add_conv(&network, node, window_of(1, 7, 1, 1, NO_PADDING), 1, 40, true);
+    check_network(&network, "large layers");
+    float *images = random_values(&network.random, N_IMAGES * N_INPUTS, 1, 0);
+    /* the convolutions and their normalizations are layers that come out as they are in between, or not at all */
+    static const size_t choices[][2] = {{10, 12}, {3, 12}, {4, 12}, {2, 5}, {9, 10}};
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const filtags_engine_options options = {.layers = choices[i], .n_layers = 2, .wants_output = true};
+        struct result single = network_result(&network, images, N_IMAGES, 1, options);
+        for (size_t batch = 2; batch <= N_IMAGES; batch++) {
+            struct result result = network_result(&network, images, N_IMAGES, batch, options);
+            check_same(&result, &single);
+            result_free(&result);
+        }
+        struct result naive = network_result(
+            &network, images, N_IMAGES, 1,
+            (filtags_engine_options){.layers = choices[i], .n_layers = 2, .wants_output = true, .is_reference = true});
+        assert_true(result_difference(&single, &naive) < 1e-5);
+        result_free(&naive);
+        result_free(&single);
+    }
+    free(images);
+    network_free(&network);
+}
+
 struct job {
     filtags_engine *engine;
     struct network *network;
@@ -449,6 +487,7 @@ int main(void) {
                                        cmocka_unit_test(broadcasting),
                                        cmocka_unit_test(taps),
                                        cmocka_unit_test(same_bits_for_batches),
+                                       cmocka_unit_test(same_bits_for_large_layers),
                                        cmocka_unit_test(same_bits_for_threads),
                                        cmocka_unit_test(values_that_are_not_finite),
                                        cmocka_unit_test(activation_of_known_values),

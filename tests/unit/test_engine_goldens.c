@@ -110,10 +110,16 @@ static void keras_goldens(void **state) {
 
 static void mixed_network(struct network *network) {
     int node = network_start(network, 9, shape_3(33, 29, 3));
-    const struct padding one = {1, 1, 1, 1};
+    const struct padding one = {1, 1, 1, 1}, none = {0, 0, 0, 0};
     node = add_relu(network, add_conv(network, node, window_of(3, 3, 1, 1, one), 1, 24, true));
     node = add_batch_norm(network, add_conv(network, node, window_of(3, 3, 2, 1, one), 1, 40, true));
     node = add_activation(network, node, (struct activation){.kind = ACT_SILU});
+    node = add_relu(network, add_conv(network, node, window_of(3, 3, 1, 1, one), 1, 48, false)); /* Winograd's kinds */
+    node = add_conv(network, node, window_of(1, 7, 1, 1, (struct padding){0, 0, 3, 3}), 1, 33, true);
+    node = add_conv(network, node, window_of(7, 1, 1, 1, (struct padding){3, 3, 0, 0}), 1, 34, true);
+    node = add_conv(network, node, window_of(5, 5, 1, 1, (struct padding){2, 2, 2, 2}), 1, 70, true);
+    node = add_conv(network, node, window_of(1, 1, 1, 1, none), 1, 40, true);
+    node = add_relu(network, add_batch_norm(network, node));
     node = add_conv(network, node, window_of(3, 3, 1, 1, one), 40, 40, true); /* depthwise */
     node = add_conv(network, node, window_of(3, 3, 1, 1, one), 5, 80, true);  /* groups of odd size */
     node = add_pool(network, node, OP_MAX_POOL, window_of(3, 3, 2, 1, one));
