@@ -1,39 +1,30 @@
 #!/bin/sh
-# Measure the program on the demo: the pipeline's time a picture, and where the CPU time goes. ./dev bench runs it.
+# ./dev bench [quick | scale] [OPTION...]
+#   (nothing)   filTags beside TensorFlow, OpenVINO, ONNX Runtime, PyTorch and the published scripts' way: bench/bench.py;
+#               its options follow, such as --networks ResNet50 --rounds 3 --pictures 16
+#   quick       the demo's time a picture and where it goes: bench/quick.sh
+#   scale       1,000 classes, 1.28 million files, --store: bench/scale.py
+#
+# The others live in a virtual environment in FILTAGS_BENCH_CACHE, by default filtags-bench in the user's cache folder, with
+# the weights and pictures that are made for it. FILTAGS_BENCH_TORCH=1 also installs PyTorch, several gigabytes.
 set -eu
 cd "$(dirname "$0")/.."
-program=build/filtags
-folder=build/bench
-n_runs=${FILTAGS_BENCH_RUNS:-5}
-
-rm -rf $folder
-mkdir -p $folder
-$program demo --quiet --save-dir $folder/demo
-n_pictures=$(find $folder/demo/images -name '*.png' | wc -l)
-
-pipeline() {
-    $program pipeline --quiet --model $folder/demo/fashion.keras --class-index $folder/demo/classes.txt \
-        --images-dir $folder/demo/images --save-dir $folder "$@"
-}
-
-for threads in 1 $(nproc); do
-    run=0
-    while [ $run -lt "$n_runs" ]; do
-        before=$(date +%s%N)
-        pipeline --threads "$threads"
-        after=$(date +%s%N)
-        echo $(((after - before) / 1000))
-        run=$((run + 1))
-    done | sort -n | awk -v n="$n_pictures" -v threads="$threads" '
-        { usec[NR] = $1 }
-        END {
-            median = NR % 2 ? usec[(NR + 1) / 2] : (usec[NR / 2] + usec[NR / 2 + 1]) / 2
-            printf "pipeline, %d pictures, --threads %s: %.3f ms a picture (median of %d runs; %.3f to %.3f)\n",
-                n, threads, median / 1000 / n, NR, usec[1] / 1000 / n, usec[NR] / 1000 / n
-        }'
-    [ "$(nproc)" != 1 ] || break
-done
-
-echo "CPU time of the pipeline on the demo:"
-sh bench/profile.sh $program --model $folder/demo/fashion.keras --class-index $folder/demo/classes.txt \
-    --images-dir $folder/demo/images
+case "${1:-}" in
+quick) shift && exec sh bench/quick.sh "$@" ;;
+esac
+cache=${FILTAGS_BENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/filtags-bench}
+python=$cache/peers/bin/python
+mkdir -p "$cache"
+if [ ! -f "$cache/peers/ready" ]; then
+    echo "making $cache/peers (TensorFlow, OpenVINO, ONNX Runtime)"
+    python3 -m venv "$cache/peers"
+    "$python" -m pip install -q --disable-pip-version-check -r bench/requirements.txt
+    : >"$cache/peers/ready"
+fi
+if [ -n "${FILTAGS_BENCH_TORCH:-}" ] && ! "$python" -c 'import torch' 2>/dev/null; then
+    "$python" -m pip install -q --disable-pip-version-check torch
+fi
+case "${1:-}" in
+scale) shift && exec "$python" -B bench/scale.py --cache "$cache" "$@" ;;
+esac
+exec "$python" -B bench/bench.py --cache "$cache" "$@"
