@@ -384,6 +384,7 @@ def test_chart_follows_the_window_and_theme(page, path):
         assert p.evaluate("() => document.getElementById('chart').layout.height") == 400
         p.set_viewport_size({"width": 500, "height": 800})
         p.wait_for_function("() => document.getElementById('chart').layout.height === 640")
+        p.wait_for_function("() => document.querySelector('#chart .main-svg').clientWidth <= 500")  # drawn anew, later
         p.assert_fits()
         light = p.evaluate("() => document.getElementById('chart').data[0].line.color")
         p.keyboard.press("d")
