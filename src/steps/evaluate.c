@@ -324,7 +324,7 @@ static filtags_status open_inputs(struct evaluate_run *run) {
     struct step *step = run->step;
     const filtags_options *options = step->options;
     filtags_status status = check_not_decoded(options->filtags_file);
-    if (!status) status = tag_file_open(step, options->filtags_file, &options->k_q, &run->tags);
+    if (!status) status = tag_file_open_compact(step, options->filtags_file, &options->k_q, &run->tags);
     if (!status) status = step_inherit(step, options->filtags_file, &run->record);
     if (!status && !options->images_dir)
         status = error_set(FILTAGS_ERROR_USAGE, "--images-dir is missing, and no run.json beside %s has it",
