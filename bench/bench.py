@@ -200,10 +200,10 @@ def times(row, rows, kind):
 
 def write_table(results, options):
     load = results["load"]
-    lines = [f"{results['processor']}, {options.threads} threads, {results['date']}; {options.pictures} pictures, medians "
-             f"of {options.rounds} interleaved rounds; load of the machine {load[0]:.1f} before, {load[1]:.1f} after. ms: "
-             "by the clock, a picture; CPU ms: processor time, which other work on the machine disturbs less. Statistics "
-             "of every Conv2D included, nothing computed behind the last one."]
+    lines = [f"{results['processor']}, {options.threads} threads, {results['date']}; {options.pictures} pictures, "
+             f"medians of {options.rounds} interleaved rounds; load of the machine {load[0]:.1f} before, {load[1]:.1f} "
+             "after. ms: by the clock, a picture; CPU ms: processor time, which other work on the machine disturbs "
+             "less. Statistics of every Conv2D included, nothing computed behind the last one."]
     for found in results["networks"]:
         before, after = found["machine_before"], found["machine_after"]
         lines += ["", f"### {found['network']}", "",
