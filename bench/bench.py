@@ -1,8 +1,8 @@
 """Measure filTags beside what else could compute the filter activations, in one interleaved run. ./dev bench runs it.
 
-Every way runs as a process of its own, on the same pictures and weights (made here), with as many threads. Round by round
-each is measured once, one after the other, so that whatever else the machine does hits all of them alike; medians count.
-Before and after a network the machine's peak is measured (fma_peak.c)."""
+Every way runs as a process of its own, on the same pictures and weights (made here), with as many threads. Round by
+round each is measured once, one after the other, so that whatever else the machine does hits all of them alike; medians
+count. Before and after a network the machine's peak is measured (fma_peak.c)."""
 import argparse
 import json
 import os
@@ -40,8 +40,8 @@ MOST_DIFFERENCE = 1e-4
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", default="VGG16,ResNet50,InceptionV3", help="comma list (default: %(default)s)")
-    parser.add_argument("--ways", default="all", help="comma list of words that the names of ways begin with; default: all "
-                        "that are installed: " + ", ".join(WAYS))
+    parser.add_argument("--ways", default="all", help="comma list of words that the names of ways begin with; default: "
+                        "all that are installed: " + ", ".join(WAYS))
     parser.add_argument("--pictures", type=int, default=32, help="pictures in a measurement (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each way (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
@@ -66,8 +66,8 @@ def make_inputs(options, network):
     """Weights, ONNX file and list of operations; made once."""
     folder = options.cache / "networks"
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {"weights": folder / f"{network}.h5", "onnx": folder / f"{network}.onnx", "steps": folder / f"{network}.steps",
-             "facts": folder / f"{network}.json"}
+    endings = {"weights": "h5", "onnx": "onnx", "steps": "steps", "facts": "json"}
+    paths = {key: folder / f"{network}.{ending}" for key, ending in endings.items()}
     if not paths["weights"].exists():
         part = folder / f"{network}.part.h5"
         run_quietly(ROOT / "tests/parity/oracle/filtags_oracle.py", "make-weights", "--network", network, "--out", part)
@@ -84,8 +84,8 @@ def measure_machine(options, program):
 
 def build_peak(options):
     program = options.cache / "fma_peak"
-    subprocess.run([os.environ.get("CC", "cc"), "-O3", "-march=native", "-pthread", BENCH / "fma_peak.c", "-o", program],
-                   check=True)
+    compiler = os.environ.get("CC", "cc")
+    subprocess.run([compiler, "-O3", "-march=native", "-pthread", BENCH / "fma_peak.c", "-o", program], check=True)
     return program
 
 
@@ -199,16 +199,17 @@ def times(row, rows, kind):
 
 
 def write_table(results, options):
-    lines = [f"{results['processor']}, {options.threads} threads, {results['date']}; {options.pictures} pictures, medians of "
-             f"{options.rounds} interleaved rounds; load of the machine {results['load'][0]:.1f} before, "
-             f"{results['load'][1]:.1f} after. ms: by the clock, a picture; CPU ms: processor time, which other work on the "
-             "machine disturbs less. Statistics of every Conv2D included, nothing computed behind the last one."]
+    load = results["load"]
+    lines = [f"{results['processor']}, {options.threads} threads, {results['date']}; {options.pictures} pictures, "
+             f"medians of {options.rounds} interleaved rounds; load of the machine {load[0]:.1f} before, {load[1]:.1f} "
+             "after. ms: by the clock, a picture; CPU ms: processor time, which other work on the machine disturbs "
+             "less. Statistics of every Conv2D included, nothing computed behind the last one."]
     for found in results["networks"]:
-        peak = found["peak"]
+        before, after = found["machine_before"], found["machine_after"]
         lines += ["", f"### {found['network']}", "",
                   f"{found['flops'] * 1e-9:.2f} GFLOP a picture as a plain sum, {found['n_filters']} filters. FMA peak "
-                  f"{found['machine_before']['gflops']:.0f} GFLOPS before, {found['machine_after']['gflops']:.0f} after; "
-                  f"memory {peak['gbytes']:.0f} GB/s. Largest difference between two ways' activations: "
+                  f"{before['gflops']:.0f} GFLOPS before, {after['gflops']:.0f} after; "
+                  f"memory {found['peak']['gbytes']:.0f} GB/s. Largest difference between two ways' activations: "
                   f"{found['largest_difference']:.1e}.", "",
                   "| way | ms | CPU ms | × filTags | of peak | ms with decoding | × filTags | peak memory |",
                   "|---|---|---|---|---|---|---|---|"]
@@ -230,7 +231,8 @@ def main():
     make_pictures.make_pictures(options.cache / "pictures", 4, -(-options.pictures // 4))
     peak_program = build_peak(options)
     results = {"processor": processor(), "threads": options.threads, "pictures": options.pictures,
-               "rounds": options.rounds, "date": time.strftime("%Y-%m-%d"), "load": [os.getloadavg()[0]], "networks": []}
+               "rounds": options.rounds, "date": time.strftime("%Y-%m-%d"), "load": [os.getloadavg()[0]],
+               "networks": []}
     for network in options.networks.split(","):
         results["networks"].append(measure_network(options, network, peak_program))
     results["load"].append(os.getloadavg()[0])

@@ -3,8 +3,8 @@
     python contender.py NAME --network VGG16 --weights FILE --images FOLDER --threads 2 ...
 
 It prints a line of JSON once it is warm (with the activations of the first picture), and then, for each line "plain" or
-"decode" from its standard input, runs all pictures once and prints a line of JSON: seconds by the clock, CPU seconds, peak
-memory. plain: the pictures are tensors in memory already."""
+"decode" from its standard input, runs all pictures once and prints a line of JSON: seconds by the clock, CPU seconds,
+peak memory. plain: the pictures are tensors in memory already."""
 import argparse
 import concurrent.futures
 import json

@@ -2,8 +2,8 @@
 
     python graphs.py NETWORK WEIGHTS.h5 FOLDER      writes FOLDER/NETWORK.onnx, .steps and .json
 
-All compute the same: the network with every Conv2D's output reduced to the sum of each channel (as a mean) and the layer's
-minimum and maximum, inside the framework's own graph; nothing comes behind the last Conv2D."""
+All compute the same: the network with every Conv2D's output reduced to the sum of each channel (as a mean) and the
+layer's minimum and maximum, inside the framework's own graph; nothing comes behind the last Conv2D."""
 import json
 import os
 import pathlib
@@ -102,8 +102,8 @@ def as_list(tensors):
 
 
 def measure(model):
-    """Multiply-adds times two of the convolutions, as a plain sum has them; bytes of weights and of maps read and written
-    once; filters."""
+    """Multiply-adds times two of the convolutions, as a plain sum has them; bytes of weights and of maps read and
+    written once; filters."""
     flops = n_bytes = n_filters = n_maps = 0
     for layer in model.layers:
         if not is_conv(layer):
@@ -120,8 +120,8 @@ def measure(model):
 # ---------------------------------------------------------------- ONNX
 
 def write_onnx(model, steps, path):
-    """Input: float [batch, channels, height, width]. Outputs: for each convolution the means of its channels, the minimum
-    and the maximum."""
+    """Input: float [batch, channels, height, width]. Outputs: for each convolution the means of its channels, the
+    minimum and the maximum."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
     nodes, weights, outputs = [], [], []

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Measure the program on the demo: the pipeline's time a picture, and where the CPU time goes. ./dev bench quick runs it.
+# Measure the program on the demo: the pipeline's time a picture, and where the CPU time goes.
+# ./dev bench quick runs it.
 set -eu
 cd "$(dirname "$0")/.."
 program=build/filtags

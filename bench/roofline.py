@@ -7,8 +7,8 @@ COLORS = ["#666666", "#e69f00", "#d55e00", "#b04000", "#56b4e9", "#0072b2", "#cc
 
 
 def draw(results):
-    """results: as bench.py makes them. Intensity: operations of the convolutions as a plain sum, over the bytes of their
-    weights and of the maps that they read and write, each once."""
+    """results: as bench.py makes them. Intensity: operations of the convolutions as a plain sum, over the bytes of
+    their weights and of the maps that they read and write, each once."""
     networks = results["networks"]
     peak = max(found["peak"]["gflops"] for found in networks)
     memory = max(found["peak"]["gbytes"] for found in networks)
@@ -53,7 +53,8 @@ def draw(results):
         parts.append(f'<circle cx="{WIDTH - RIGHT + 20}" cy="{TOP + 20 + 20 * i}" r="5" '
                      f'fill="{COLORS[i % len(COLORS)]}"/>')
         text(WIDTH - RIGHT + 32, TOP + 24 + 20 * i, way, "start")
-    text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 22, "operations a byte (convolutions as plain sums; weights and maps once)")
+    text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 22,
+         "operations a byte (convolutions as plain sums; weights and maps once)")
     text(18, (TOP + HEIGHT - BOTTOM) / 2, "GFLOPS", extra=f'transform="rotate(-90 18 {(TOP + HEIGHT - BOTTOM) / 2})"')
     text(LEFT, 18, f"{results['processor']}, {results['threads']} threads", "start")
     return "\n".join(parts + ["</svg>", ""])

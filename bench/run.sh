@@ -1,12 +1,12 @@
 #!/bin/sh
 # ./dev bench [quick | scale] [OPTION...]
-#   (nothing)   filTags beside TensorFlow, OpenVINO, ONNX Runtime, PyTorch and the published scripts' way: bench/bench.py;
-#               its options follow, such as --networks ResNet50 --rounds 3 --pictures 16
+#   (nothing)   filTags beside TensorFlow, OpenVINO, ONNX Runtime, PyTorch and the published scripts' way:
+#               bench/bench.py; its options follow, such as --networks ResNet50 --rounds 3 --pictures 16
 #   quick       the demo's time a picture and where it goes: bench/quick.sh
 #   scale       1,000 classes, 1.28 million files, --store: bench/scale.py
 #
-# The others live in a virtual environment in FILTAGS_BENCH_CACHE, by default filtags-bench in the user's cache folder, with
-# the weights and pictures that are made for it. FILTAGS_BENCH_TORCH=1 also installs PyTorch, several gigabytes.
+# The others live in a virtual environment in FILTAGS_BENCH_CACHE, by default filtags-bench in the user's cache folder,
+# with the weights and pictures that are made for it. FILTAGS_BENCH_TORCH=1 also installs PyTorch, several gigabytes.
 set -eu
 cd "$(dirname "$0")/.."
 case "${1:-}" in

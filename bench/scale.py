@@ -1,4 +1,5 @@
-"""Measure what grows with classes and pictures: tags of 1,000 classes, listing 1.28 million files, a second run with --store.
+"""Measure what grows with classes and pictures: tags of 1,000 classes, listing 1.28 million files, a second run with
+--store.
 
     ./dev bench scale [--what tags,listing,store] [--network VGG16] [--pictures 400]"""
 import json
@@ -16,7 +17,8 @@ for line in sys.stdin:
     _, status, usage = os.wait4(process, 0)
     print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]), flush=True)
 """
-starter = subprocess.Popen([sys.executable, "-S", "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+starter = subprocess.Popen([sys.executable, "-S", "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                           text=True)
 
 import argparse
 import pathlib
@@ -79,7 +81,8 @@ def measure_listing(options, folder):
         for i in range(1280):
             open(images / f"n{c:08d}" / f"n{c:08d}_{i * 7919 % 100003}.JPEG", "wb").close()
     report("listing and splitting 1.28 million files",
-           run(options, "activations", "--images-dir", images, "--model", folder / "none.keras", expected=1), "10 s, 1 GB")
+           run(options, "activations", "--images-dir", images, "--model", folder / "none.keras", expected=1),
+           "10 s, 1 GB")
 
 
 def measure_store(options, folder):

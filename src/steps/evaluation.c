@@ -42,7 +42,7 @@ static filtags_status check_network(const struct evaluation *run) {
 static filtags_status check_output(const struct evaluation *run) {
     const struct graph *graph = model_graph(run->network.model);
     const struct shape *shape = &graph->nodes[graph->output_node].shape;
-    if (shape->dim[shape->n_dims - 1] == run->network.n_outputs) return FILTAGS_OK;
+    if (network_gives_vector(&run->network)) return FILTAGS_OK;
     return error_set(FILTAGS_ERROR_DATA, "%s: a vector of outputs expected, one for each class, found %zu dimensions",
                      run->network.path, shape->n_dims);
 }
@@ -58,11 +58,14 @@ static filtags_status check_not_decoded(const char *path) {
         path);
 }
 
-static filtags_status open_tags(struct step *step, struct evaluation *run) {
+/* open: tag_file_open, or tag_file_open_compact where the tags are only counted. */
+static filtags_status open_tags(struct step *step, struct evaluation *run,
+                                filtags_status (*open)(struct step *, const char *, const struct number_list *,
+                                                       struct tag_file *)) {
     const filtags_options *options = step->options;
     *run = (struct evaluation){.step = step};
     filtags_status status = check_not_decoded(options->filtags_file);
-    if (!status) status = tag_file_open(step, options->filtags_file, &options->k_q, &run->tags);
+    if (!status) status = open(step, options->filtags_file, &options->k_q, &run->tags);
     return status ? status : step_inherit(step, options->filtags_file, &run->record);
 }
 
@@ -80,14 +83,14 @@ static filtags_status open_network(struct evaluation *run) {
 }
 
 filtags_status evaluation_open_network(struct step *step, struct evaluation *run) {
-    filtags_status status = open_tags(step, run);
+    filtags_status status = open_tags(step, run, tag_file_open);
     if (!status) status = check_is_named(step->options);
     return status ? status : open_network(run);
 }
 
 filtags_status evaluation_open(struct step *step, struct evaluation *run) {
     const filtags_options *options = step->options;
-    filtags_status status = open_tags(step, run);
+    filtags_status status = open_tags(step, run, tag_file_open_compact);
     if (!status && !options->images_dir)
         status = error_set(FILTAGS_ERROR_USAGE, "--images-dir is missing, and no run.json beside %s has it",
                            options->filtags_file);

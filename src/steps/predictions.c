@@ -10,7 +10,8 @@
 
 /* A thread's own. */
 struct predictor {
-    struct ranking_scratch *scratch;
+    struct ranking_scratch *scratch; /* for lists of tags */
+    struct many_ranks *many;         /* for ranks */
     struct label_count *ranking; /* [n_labels] */
     struct buffer record;        /* a picture's record: struct prediction, then for each ranking n and n label_counts */
 };
@@ -33,7 +34,11 @@ struct predictions {
 static filtags_status create_predictor(const struct predictions *predictions, struct predictor *predictor) {
     predictor->ranking = memory_new(predictions->tags->n_labels, sizeof *predictor->ranking);
     if (!predictor->ranking) return FILTAGS_ERROR_MEMORY;
-    return ranking_scratch_create(&predictions->tags->table, predictions->tags->n_labels, &predictor->scratch);
+    const struct tag_file *tags = predictions->tags;
+    if (tags->is_ranked)
+        return many_ranks_create(&tags->table, &tags->ranks, tags->columns, tags->selectors, tags->n_selectors,
+                                 &predictor->many);
+    return ranking_scratch_create(&tags->table, tags->n_labels, &predictor->scratch);
 }
 
 filtags_status predictions_create(const struct tag_file *tags, size_t n_outputs, size_t n_images, size_t n_threads,
@@ -77,6 +82,7 @@ void predictions_destroy(struct predictions *predictions) {
     unload(predictions);
     for (size_t i = 0; i < predictions->n_threads; i++) {
         ranking_scratch_destroy(predictions->predictors[i].scratch);
+        many_ranks_destroy(predictions->predictors[i].many);
         free(predictions->predictors[i].ranking);
         buffer_free(&predictions->predictors[i].record);
     }
@@ -110,9 +116,11 @@ filtags_status predictions_add(struct predictions *predictions, size_t thread, s
     struct buffer *record = &predictor->record;
     record->size_bytes = 0;
     append_top(predictions, record, outputs);
+    if (tags->is_ranked) many_ranks_study(predictor->many, activations);
     for (size_t s = 0; s < 2 * tags->n_selectors; s++) {
-        size_t n = rank_labels(predictor->scratch, &tags->table, &tags->tags[s / 2], tags->selectors[s / 2], s % 2,
-                               activations, predictor->ranking);
+        size_t n = tags->is_ranked ? many_ranks_get(predictor->many, s / 2, s % 2, predictor->ranking)
+                                   : rank_labels(predictor->scratch, &tags->table, &tags->tags[s / 2],
+                                                 tags->selectors[s / 2], s % 2, activations, predictor->ranking);
         buffer_append(record, &n, sizeof n);
         buffer_append(record, predictor->ranking, n * sizeof *predictor->ranking);
     }

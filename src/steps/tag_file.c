@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "steps/tag_ranks.h"
 
 /* ours and the published script's */
 static const char *const variable_names[2][2] = {{[FILTAGS_RULE_K] = "filTags_k", [FILTAGS_RULE_Q] = "filTags_q"},
@@ -43,6 +44,11 @@ struct tag_reader {
     bool are_keys_right;
     tag_file_visit visit; /* NULL: keep the tags */
     void *visit_context;
+    bool may_rank;        /* turn to ranks when there are many tags */
+    bool is_nested;       /* they can be */
+    bool is_ranked;       /* from now on */
+    uint64_t n_kept;      /* tags in the slots */
+    struct tag_ranks ranks;
 };
 
 static const char *name_of(const struct tag_reader *reader, filtags_rule rule) {
@@ -275,6 +281,30 @@ static struct slot *find_slot(struct slot_list *list, double value) {
     return NULL;
 }
 
+static filtags_status rank_slot(struct tag_reader *reader, struct slot *slot) {
+    filtags_status status = tag_ranks_add(&reader->ranks, reader->to, slot->selector, &slot->tags, &reader->is_nested);
+    free(slot->tags.labels);
+    slot->tags.labels = NULL;
+    return status;
+}
+
+/* Once lists take more memory than ranks would, all that are read become ranks, and every further one at once. */
+static filtags_status keep_slot(struct tag_reader *reader, struct slot *slot) {
+    size_t n_filters = slot->tags.n_filters;
+    filtags_status status = FILTAGS_OK;
+    reader->n_kept += slot->tags.offset[n_filters];
+    if (!reader->may_rank || reader->n_kept <= (uint64_t)n_filters * reader->to->n_labels) return FILTAGS_OK;
+    if (reader->is_ranked) return rank_slot(reader, slot);
+    reader->is_ranked = reader->is_nested = true;
+    for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
+        struct slot_list *list = &reader->lists[rule];
+        for (size_t i = 0; !status && i < list->n; i++) {
+            if (list->items[i].is_read) status = rank_slot(reader, &list->items[i]);
+        }
+    }
+    return status;
+}
+
 static filtags_status read_pair(struct tag_reader *reader, filtags_rule rule, const struct pickle_file *file,
                                 pickle_value key, pickle_value layers) {
     struct slot_list *list = &reader->lists[rule];
@@ -295,6 +325,8 @@ static filtags_status read_pair(struct tag_reader *reader, filtags_rule rule, co
     if (!status && reader->visit) {
         status = reader->visit(reader->visit_context, reader->to, selector, &slot->tags);
         tag_table_free(&slot->tags);
+    } else if (!status) {
+        status = keep_slot(reader, slot);
     }
     return status;
 }
@@ -308,7 +340,7 @@ static filtags_status take_pair(void *context, const struct pickle_file *file, s
     return FILTAGS_OK;
 }
 
-/* Move what was read to the result, in the order in which it was wanted, and warn of what is missing. */
+/* Move what was read to the result, in the order in which it was wanted. */
 static filtags_status gather(struct tag_reader *reader) {
     struct tag_file *to = reader->to;
     size_t n_most = reader->lists[FILTAGS_RULE_K].n + reader->lists[FILTAGS_RULE_Q].n;
@@ -318,18 +350,26 @@ static filtags_status gather(struct tag_reader *reader) {
     for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
         for (size_t i = 0; i < reader->lists[rule].n; i++) {
             struct slot *slot = &reader->lists[rule].items[i];
-            if (!slot->is_read) {
-                step_log(reader->step, FILTAGS_LOG_WARNING, "%s has no tags for %s = %g: it is left out",
-                         reader->variables->path, rule == FILTAGS_RULE_K ? "k" : "q", slot->selector.value);
-                continue;
-            }
+            if (!slot->is_read) continue;
             to->selectors[to->n_selectors] = slot->selector;
             to->tags[to->n_selectors++] = slot->tags;
             slot->tags = (struct tag_table){0};
         }
         if (rule == FILTAGS_RULE_K) to->n_k = to->n_selectors;
     }
-    if (to->n_selectors > 0) return FILTAGS_OK;
+    return FILTAGS_OK;
+}
+
+static filtags_status tell_missing(const struct tag_reader *reader) {
+    for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
+        for (size_t i = 0; i < reader->lists[rule].n; i++) {
+            const struct slot *slot = &reader->lists[rule].items[i];
+            if (slot->is_read) continue;
+            step_log(reader->step, FILTAGS_LOG_WARNING, "%s has no tags for %s = %g: it is left out",
+                     reader->variables->path, rule == FILTAGS_RULE_K ? "k" : "q", slot->selector.value);
+        }
+    }
+    if (reader->to->n_selectors > 0) return FILTAGS_OK;
     return error_set(FILTAGS_ERROR_DATA, "%s: tags for one of the values of --k-q expected, found none",
                      reader->variables->path);
 }
@@ -341,6 +381,7 @@ static void reader_free(struct tag_reader *reader) {
     }
     free(reader->label_of_str);
     free(reader->values);
+    tag_ranks_free(&reader->ranks);
 }
 
 static filtags_status read_tag_file(struct tag_reader *reader, const char *path, const struct number_list *k_q) {
@@ -353,6 +394,10 @@ static filtags_status read_tag_file(struct tag_reader *reader, const char *path,
     if (!status) status = list_wanted(reader, k_q);
     if (!status) status = visit_variables(reader, &visitor);
     if (!status) status = gather(reader);
+    if (!status && reader->is_ranked && reader->is_nested)
+        status = tag_ranks_finish(&reader->ranks, reader->to, &reader->is_nested);
+    /* where ranks don't do, the file is read once more: once is enough to tell */
+    if (!status && (!reader->is_ranked || reader->is_nested)) status = tell_missing(reader);
     reader_free(reader);
     variables_close(&variables);
     return status;
@@ -366,6 +411,17 @@ filtags_status tag_file_open(struct step *step, const char *path, const struct n
     if (status) tag_file_close(&tag_file);
     else *result = tag_file;
     return status;
+}
+
+filtags_status tag_file_open_compact(struct step *step, const char *path, const struct number_list *k_q,
+                                     struct tag_file *result) {
+    struct tag_file tag_file = {0};
+    struct tag_reader reader = {.step = step, .to = &tag_file, .may_rank = true};
+    filtags_status status = read_tag_file(&reader, path, k_q);
+    bool is_done = status || !reader.is_ranked || reader.is_nested;
+    if (!status && is_done) *result = tag_file;
+    else tag_file_close(&tag_file);
+    return is_done ? status : tag_file_open(step, path, k_q, result);
 }
 
 filtags_status tag_file_each(struct step *step, const char *path, const struct number_list *k_q, tag_file_visit visit,
@@ -384,6 +440,8 @@ void tag_file_close(struct tag_file *tag_file) {
     free(tag_file->selectors);
     free(tag_file->labels);
     filter_table_free(&tag_file->table);
+    class_ranks_free(&tag_file->ranks);
+    free(tag_file->columns);
     *tag_file = (struct tag_file){0};
 }
 

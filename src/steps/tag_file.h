@@ -15,6 +15,9 @@ struct tag_file {
     struct selector *selectors; /* [n_selectors] those of k, then those of q */
     struct tag_table *tags;     /* [n_selectors] */
     size_t n_selectors, n_k;
+    bool is_ranked;           /* the tags are in ranks, and tags[i].labels are NULL; see tag_file_open_compact */
+    struct class_ranks ranks; /* a column a label, in the order that they have in every list */
+    uint32_t *columns;        /* [n_labels] the label of each column */
 };
 
 /* Read the tags of the values k_q (all in the file where k_q is empty). What the file lacks is left out, with a
@@ -22,6 +25,10 @@ struct tag_file {
  * step 2, or decoded tags; nothing left. */
 FILTAGS_MUST_USE filtags_status tag_file_open(struct step *step, const char *path, const struct number_list *k_q,
                                               struct tag_file *tag_file);
+/* The same in the least memory: where there are more tags than pairs of filter and label, as ranks, if the file allows
+ * it (tag_ranks.h). */
+FILTAGS_MUST_USE filtags_status tag_file_open_compact(struct step *step, const char *path,
+                                                      const struct number_list *k_q, struct tag_file *tag_file);
 void tag_file_close(struct tag_file *tag_file);
 
 /* Whether a tag file's labels are words that decode has put in place of wnids: told by its run.json, or by its name.

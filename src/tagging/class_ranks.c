@@ -4,8 +4,7 @@
 #include "base/memory.h"
 #include "tagging/tags.h"
 
-#define ABOVE_MEAN (UINT32_C(1) << 31)
-#define NO_PLACE (ABOVE_MEAN - 1)
+static const uint32_t SIGN_BIT = UINT32_C(1) << 31;
 
 /* Room for one layer of one class. */
 struct layer_scratch {
@@ -35,7 +34,7 @@ static uint64_t make_key(float activation, size_t index) {
     float value = activation + 0.0f; /* -0 is 0 */
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    bits = bits & ABOVE_MEAN ? ~bits : bits | ABOVE_MEAN;
+    bits = bits & SIGN_BIT ? ~bits : bits | SIGN_BIT;
     return (uint64_t)~bits << 32 | (uint32_t)index;
 }
 
@@ -55,7 +54,7 @@ static size_t rank_layer(const float *row, size_t n, struct layer_scratch *scrat
     for (size_t i = 0; i < n; i++) places[(uint32_t)scratch->keys[i] * n_classes] = (uint32_t)i;
     /* k = 0: above the mean */
     size_t n_above = filtags_select(FILTAGS_RULE_K, 0, scratch->activations, n, scratch->selected);
-    for (size_t i = 0; i < n_above; i++) places[scratch->selected[i] * n_classes] |= ABOVE_MEAN;
+    for (size_t i = 0; i < n_above; i++) places[scratch->selected[i] * n_classes] |= CLASS_RANKS_ABOVE_MEAN;
     return n_above;
 }
 
@@ -68,7 +67,7 @@ filtags_status class_ranks_create(const struct filter_table *table, const float 
     ranks.places = memory_new(n_places, sizeof *ranks.places);
     ranks.n_above_mean = memory_new(table->n_layers, sizeof *ranks.n_above_mean);
     if (!ranks.places || !ranks.n_above_mean) status = FILTAGS_ERROR_MEMORY;
-    for (size_t i = 0; !status && i < n_places; i++) ranks.places[i] = NO_PLACE;
+    for (size_t i = 0; !status && i < n_places; i++) ranks.places[i] = CLASS_RANKS_NO_PLACE;
     for (size_t c = 0; !status && c < n_classes; c++) {
         const float *row = class_activations[c]; // [n_filters]
         ranks.n_ranked += row != NULL;
@@ -95,7 +94,7 @@ size_t class_ranks_tags(const struct class_ranks *ranks, size_t filter, size_t n
     size_t n_tags = 0;
     for (size_t c = 0; c < ranks->n_classes; c++) { /* without a branch, which nobody could predict */
         classes[n_tags] = (uint32_t)c;
-        n_tags += n ? (places[c] & NO_PLACE) < n : places[c] >= ABOVE_MEAN;
+        n_tags += n ? (places[c] & CLASS_RANKS_NO_PLACE) < n : places[c] >= CLASS_RANKS_ABOVE_MEAN;
     }
     return n_tags;
 }

@@ -2,25 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "tagging/tags.h"
-
-struct ranking_scratch {
-    size_t n_filters; /* of all layers */
-    size_t n_labels;
-    /* What is known of the last picture: a run asks for the same one with many selectors. Pictures are told apart by
-     * their activations themselves, since callers use the same memory for one after the other. */
-    bool has_picture;
-    filtags_activation *picture; /* [n_filters] */
-    uint32_t *places;            /* [n_filters] place in the layer, the most active filter being 0, ties by index */
-    bool *is_above_mean;         /* [n_filters] */
-    /* for the sorting of one layer */
-    uint64_t *keys;              /* [most filters of a layer, or n_labels] */
-    double *activations;         /* [most filters of a layer] */
-    uint32_t *selected;          /* [most filters of a layer] */
-    /* for the counting of labels */
-    uint32_t *counts;            /* [n_labels] all 0 between calls */
-    uint32_t *seen;              /* [n_labels] labels in the order in which they come up */
-};
+#include "tagging/rank_internal.h"
 
 filtags_status ranking_scratch_create(const struct filter_table *table, size_t n_labels,
                                       struct ranking_scratch **scratch) {
@@ -82,8 +64,8 @@ static void study_layer(struct ranking_scratch *scratch, const filtags_activatio
     for (size_t i = 0; i < n; i++) scratch->is_above_mean[first + scratch->selected[i]] = true;
 }
 
-static void study_picture(struct ranking_scratch *scratch, const struct filter_table *table,
-                          const filtags_activation *activations) {
+void ranking_study_picture(struct ranking_scratch *scratch, const struct filter_table *table,
+                           const filtags_activation *activations) {
     size_t size_bytes = scratch->n_filters * sizeof *activations;
     if (size_bytes == 0 || (scratch->has_picture && memcmp(scratch->picture, activations, size_bytes) == 0)) return;
     memcpy(scratch->picture, activations, size_bytes);
@@ -108,7 +90,7 @@ size_t rank_labels(struct ranking_scratch *scratch, const struct filter_table *t
                    struct selector selector, bool is_last_layer_only, const filtags_activation *activations,
                    struct label_count *ranking) {
     size_t n_seen = 0;
-    study_picture(scratch, table, activations);
+    ranking_study_picture(scratch, table, activations);
     for (size_t i = is_last_layer_only && table->n_layers ? table->n_layers - 1 : 0; i < table->n_layers; i++) {
         size_t n = filtags_selection_size(selector.rule, selector.value, table->n_filters[i]);
         for (size_t f = table->first[i]; f < table->first[i + 1]; f++) {

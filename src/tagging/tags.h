@@ -43,6 +43,9 @@ struct class_ranks {
     size_t n_ranked;        /* classes that have train pictures */
 };
 
+#define CLASS_RANKS_ABOVE_MEAN (UINT32_C(1) << 31)
+#define CLASS_RANKS_NO_PLACE (CLASS_RANKS_ABOVE_MEAN - 1)
+
 /* class_activations: [n_classes] rows of [table->first[n_layers]] finite floats; a NULL row is a class without train
  * pictures, which tags nothing. MEMORY. */
 FILTAGS_MUST_USE filtags_status class_ranks_create(const struct filter_table *table,
@@ -79,6 +82,19 @@ void ranking_scratch_destroy(struct ranking_scratch *scratch);
 size_t rank_labels(struct ranking_scratch *scratch, const struct filter_table *table, const struct tag_table *tags,
                    struct selector selector, bool is_last_layer_only, const filtags_activation *activations,
                    struct label_count *ranking);
+
+/* The same for many selectors at once, from ranks in place of lists of tags: each pair of filter and label is looked at
+ * once, and not once a selector. */
+struct many_ranks;
+/* ranks: a column a label, in the order of the labels in the lists that they stand for; labels: [ranks->n_classes]
+ * their numbers. All are the caller's and outlive *many, of which each thread has its own. MEMORY. */
+FILTAGS_MUST_USE filtags_status many_ranks_create(const struct filter_table *table, const struct class_ranks *ranks,
+                                                  const uint32_t *labels, const struct selector *selectors,
+                                                  size_t n_selectors, struct many_ranks **many);
+void many_ranks_destroy(struct many_ranks *many);
+/* Study a picture; then many_ranks_get gives what rank_labels would. */
+void many_ranks_study(struct many_ranks *many, const filtags_activation *activations);
+size_t many_ranks_get(struct many_ranks *many, size_t selector, bool is_last_layer_only, struct label_count *ranking);
 
 /* Indices of the n_top largest outputs, descending; ties: lower index first. top: room for n_top <= n_outputs. */
 void top_outputs(const float *outputs, size_t n_outputs, size_t n_top, uint32_t *top);

@@ -345,6 +345,54 @@ static void test_tags_and_ranks_random(void **state) {
     filter_table_free(&table);
 }
 
+/* Many selectors at once give what each gives alone. */
+static void test_many_ranks_random(void **state) {
+    (void)state;
+    enum { N_SELECTORS = 40 };
+    struct filter_table table;
+    struct ranking_scratch *scratch = NULL;
+    assert_int_equal(filter_table_create(layer_sizes, N_LAYERS, &table), FILTAGS_OK);
+    assert_int_equal(ranking_scratch_create(&table, N_CLASSES, &scratch), FILTAGS_OK);
+    for (int round = 0; round < 60; round++) {
+        float values[N_CLASSES][N_FILTERS];
+        const float *rows[N_CLASSES];
+        filtags_activation picture[N_FILTERS];
+        struct selector selectors[N_SELECTORS];
+        uint32_t labels[N_CLASSES], n_levels = round % 2 ? 4 : 1000;
+        struct class_ranks ranks;
+        struct many_ranks *many = NULL;
+        for (size_t c = 0; c < N_CLASSES; c++) {
+            for (size_t f = 0; f < N_FILTERS; f++) values[c][f] = (float)random_below(n_levels) / 1000;
+            rows[c] = random_below(8) ? values[c] : NULL;
+            labels[c] = (uint32_t)(N_CLASSES - 1 - c); /* numbers are not in the order of the columns */
+        }
+        for (size_t s = 0; s < N_SELECTORS; s++) selectors[s] = random_selector();
+        assert_int_equal(class_ranks_create(&table, rows, N_CLASSES, &ranks), FILTAGS_OK);
+        assert_int_equal(many_ranks_create(&table, &ranks, labels, selectors, N_SELECTORS, &many), FILTAGS_OK);
+        for (int p = 0; p < 3; p++) {
+            for (size_t f = 0; f < N_FILTERS; f++)
+                picture[f] = random_below(n_levels) * (FILTAGS_ACTIVATION_ONE / 1000);
+            many_ranks_study(many, picture);
+            for (size_t s = 0; s < 2 * N_SELECTORS; s++) {
+                struct label_count found[N_CLASSES], expected[N_CLASSES];
+                struct tag_table tags = make_tags(&table, rows, N_CLASSES, selectors[s / 2]);
+                size_t n = rank_labels(scratch, &table, &tags, selectors[s / 2], s % 2, picture, expected);
+                assert_int_equal(many_ranks_get(many, s / 2, s % 2, found), n);
+                for (size_t i = 0; i < n; i++) {
+                    assert_int_equal(found[i].label, labels[expected[i].label]);
+                    assert_int_equal(found[i].count, expected[i].count);
+                }
+                tag_table_free(&tags);
+            }
+        }
+        many_ranks_destroy(many);
+        class_ranks_free(&ranks);
+    }
+    many_ranks_destroy(NULL);
+    ranking_scratch_destroy(scratch);
+    filter_table_free(&table);
+}
+
 static void test_rank(void **state) {
     (void)state;
     struct filter_table table;
@@ -432,6 +480,7 @@ int main(void) {
         cmocka_unit_test(test_tags),
         cmocka_unit_test(test_ranks_of_zeros),
         cmocka_unit_test(test_tags_and_ranks_random),
+        cmocka_unit_test(test_many_ranks_random),
         cmocka_unit_test(test_rank),
         cmocka_unit_test(test_top_outputs),
         cmocka_unit_test(test_hit_rates),
