@@ -48,16 +48,16 @@ static bool has_few_channels(const struct conv_shape *shape) {
            shape->window.dilation_h == 1 && shape->window.dilation_w == 1;
 }
 
-/* Blocks of tiles: transformed input and products shall fit into a second-level cache together, but so many tiles
- * shall share a pass over the weights that these don't have to come too fast. */
+/* Blocks of tiles: transformed input and products shall fit into a second-level cache together; but where the weights
+ * don't fit beside them, as many tiles as memory may be spent on share a pass over the weights. */
 static void plan_winograd(struct conv_own *conv) {
-    enum { CACHE_FLOATS = 96 * 1024, LARGE_WEIGHTS = 256 * 256, LEAST_TILES = 16, MOST_TILES = 64 };
+    enum { CACHE_FLOATS = 96 * 1024, LEAST_TILES = 16, MOST_TILES = 64, LARGE_WEIGHTS = 256 * 256,
+           MOST_FLOATS = 4 << 20 };
     const struct conv_shape *shape = &conv->shape;
     const size_t n_points = (conv->tile_h + shape->window.kernel_h - 1) * (conv->tile_w + shape->window.kernel_w - 1);
     const size_t tile_floats = n_points * (shape->in_c + shape->out_c), tiles_w = ceil_div(shape->out_w, conv->tile_w);
-    conv->block = shape->in_c * shape->out_c > LARGE_WEIGHTS
-                      ? MOST_TILES
-                      : clamp(CACHE_FLOATS / tile_floats, LEAST_TILES, MOST_TILES);
+    const bool has_large_weights = shape->in_c * shape->out_c > LARGE_WEIGHTS;
+    conv->block = clamp((has_large_weights ? MOST_FLOATS : CACHE_FLOATS) / tile_floats, LEAST_TILES, MOST_TILES);
     conv->method = CONV_WINOGRAD;
     conv->unit_pixels = conv->tile_h * shape->out_w;
     conv->n_units = ceil_div(shape->out_h, conv->tile_h);

@@ -3,8 +3,7 @@
  * Rules that all of them keep, so that a picture's result depends on nothing but the picture: every element of
  * an output is computed by one chain of operations in a fixed order, whatever the number of rows or pixels in
  * the call. Activations, statistics, pooling and element-wise operators also give the same bits on every
- * instruction set; dense and the direct convolution differ, because only some processors have fused
- * multiply-add.
+ * instruction set; dense and the convolutions differ, because only some processors have fused multiply-add.
  *
  * Tensors are NHWC; a "pixel" is the c values of one place. Nothing needs to be aligned. */
 #ifndef FILTAGS_ENGINE_KERNELS_H

@@ -109,6 +109,9 @@ void KERNEL(kernel_gemm_block)(const struct gemm_block *block) {
     struct ahead ahead = {(uintptr_t)block->panel + n_terms * PANEL * sizeof(float), PANEL * sizeof(float) / n_tiles};
     for (size_t tile = 0, row = 0; tile < n_tiles; tile++) {
         const size_t end = (tile + 1) * block->n_rows / n_tiles;
+        if (block->reads_ahead)
+            ahead = (struct ahead){(uintptr_t)(block->a + end * block->a_stride),
+                                   (end - row) * block->a_stride * sizeof(float) / n_terms};
         multiply_tile(end - row, block, block->a + row * block->a_stride, block->c + row * block->c_stride, ahead);
         ahead.address += ahead.step_bytes * n_terms;
         row = end;
@@ -179,6 +182,7 @@ static void multiply_panel(const struct conv_job *job, const struct pixels *pixe
         .c_stride = out_c,
         .bias = is_last && job->bias ? job->bias + column : NULL,
         .is_added = k > 0,
+        .reads_ahead = !pixels->rows && column == 0 && out_c <= 2 * PANEL,
         .is_relu = is_last && job->is_relu,
     };
     for (size_t first = pixels->first, end; first < pixels->end; first = end) {

@@ -101,6 +101,7 @@ struct gemm_block {
     float *c;
     const float *bias; /* [PANEL] or NULL */
     bool is_added, is_relu;
+    bool reads_ahead; /* of a, the rows behind those in use are fetched into cache; else the panel behind this one */
 };
 
 /* Functions of one file that belong to the table. */
