@@ -30,7 +30,7 @@ WAYS = {
     "OpenVINO, throughput": ("openvino-throughput", 1),
     "ONNX Runtime, batch 1": ("onnxruntime", 1),
     "ONNX Runtime, batch 8": ("onnxruntime", 8),
-    "PyTorch, batch 8": ("pytorch", 8),
+    "PyTorch (eager), batch 8": ("pytorch", 8),
     "filTags": ("filtags", 0),
 }
 # what scaled means may differ by, over all ways and layers: they round differently
@@ -192,10 +192,10 @@ def measure_network(options, network, peak_program):
 
 # ---------------------------------------------------------------- results
 
-def times(row, rows, kind):
+def times(row, rows, kind, what="ms"):
     """How many times as long as filTags."""
     ours = [other for other in rows if other["way"] == "filTags"]
-    return f"{row[kind]['ms'] / ours[0][kind]['ms']:.1f}" if ours else ""
+    return f"{row[kind][what] / ours[0][kind][what]:.1f}" if ours else ""
 
 
 def write_table(results, options):
@@ -211,15 +211,17 @@ def write_table(results, options):
                   f"{before['gflops']:.0f} GFLOPS before, {after['gflops']:.0f} after; "
                   f"memory {found['peak']['gbytes']:.0f} GB/s. Largest difference between two ways' activations: "
                   f"{found['largest_difference']:.1e}.", "",
-                  "| way | ms | CPU ms | × filTags | of peak | ms with decoding | × filTags | peak memory |",
-                  "|---|---|---|---|---|---|---|---|"]
+                  "| way | ms | × filTags | of peak | CPU ms | × filTags | ms with decoding | × filTags "
+                  "| peak memory |",
+                  "|---|---|---|---|---|---|---|---|---|"]
         for row in found["rows"]:
             decode = row.get("decode")
             share = f"{row['share_of_peak']:.0%}" if row["share_of_peak"] is not None else ""
-            lines.append(f"| {row['way']} | {row['plain']['ms']:.1f} | {row['plain']['cpu_ms']:.1f} | "
-                         f"{times(row, found['rows'], 'plain')} | {share} | "
+            plain, rows = row["plain"], found["rows"]
+            lines.append(f"| {row['way']} | {plain['ms']:.1f} | {times(row, rows, 'plain')} | {share} | "
+                         f"{plain['cpu_ms']:.1f} | {times(row, rows, 'plain', 'cpu_ms')} | "
                          f"{format(decode['ms'], '.1f') if decode else ''} | "
-                         f"{times(row, found['rows'], 'decode') if decode else ''} | {row['peak_mbytes']:.0f} MB |")
+                         f"{times(row, rows, 'decode') if decode else ''} | {row['peak_mbytes']:.0f} MB |")
         lines += [f"\n{name}: left out ({reason})" for name, reason in found["left_out"].items()]
     return "\n".join(lines) + "\n"
 

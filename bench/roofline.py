@@ -47,8 +47,8 @@ def draw(results):
         color = COLORS[names.index(way) % len(COLORS)]
         parts.append(f'<circle cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="{6 if way == "filTags" else 4}" fill="{color}">'
                      f'<title>{escape(f"{network}, {way}: {y:.0f} GFLOPS")}</title></circle>')
-    for found in networks:
-        text(at_x(found["flops"] / found["bytes"]), HEIGHT - BOTTOM - 8, found["network"])
+    for i, found in enumerate(sorted(networks, key=lambda network: network["flops"] / network["bytes"])):
+        text(at_x(found["flops"] / found["bytes"]), HEIGHT - BOTTOM - 8 - 15 * (i % 3), found["network"])
     for i, way in enumerate(names):
         parts.append(f'<circle cx="{WIDTH - RIGHT + 20}" cy="{TOP + 20 + 20 * i}" r="5" '
                      f'fill="{COLORS[i % len(COLORS)]}"/>')

@@ -10,6 +10,14 @@
 /* The published script scaled in 32 bits: a filter that is never active may come out a little below 0. */
 static const double MOST_ROUNDING = 1e-4;
 
+/* What is being read. */
+struct reader {
+    struct class_activations *to;
+    size_t labels_id;  /* place of the variable in the file; SIZE_MAX: there is none */
+    size_t *class_of;  /* [n_variables] class, from 0, whose activations a variable has; SIZE_MAX: none */
+    size_t n_variables;
+};
+
 static filtags_status allocate_classes(struct class_activations *activations, size_t n) {
     activations->labels = memory_new(n, sizeof *activations->labels);
     activations->rows = memory_new(n, sizeof *activations->rows);
@@ -24,11 +32,13 @@ static void format_name(char *name, size_t size_bytes, size_t number) {
     snprintf(name, size_bytes, "filter_act_%zu", number);
 }
 
+/* ---------------------------------------------------------------- labels */
+
 /* labels_id: {1: label, ..., n: label}, or from 0 on, in any order. */
-static filtags_status read_labels_id(struct class_activations *activations) {
-    const struct pickle_file *file = activations->variables.file;
-    pickle_value dict;
-    filtags_status status = variables_get(&activations->variables, "labels_id", PICKLE_DICT, &dict);
+static filtags_status read_labels_id(struct class_activations *activations, const struct pickle_file *file,
+                                     pickle_value dict) {
+    filtags_status status = variables_check_kind(&activations->variables, "labels_id", PICKLE_DICT,
+                                                 pickle_kind_of(file, dict));
     if (!status) status = allocate_classes(activations, pickle_length(file, dict));
     if (status) return status;
     size_t n = activations->n_classes, first = activations->first_number;
@@ -43,9 +53,16 @@ static filtags_status read_labels_id(struct class_activations *activations) {
                 "%s: labels_id: a str for each class number from %zu to %zu expected, found another entry at place %zu",
                 activations->variables.path, first, first + n - 1, i);
         }
-        activations->labels[(uint64_t)number - first] = pickle_as_str(file, label, NULL);
+        char *copy = memory_copy_string(pickle_as_str(file, label, NULL));
+        if (!copy) return FILTAGS_ERROR_MEMORY;
+        activations->labels[(uint64_t)number - first] = copy;
     }
     return FILTAGS_OK;
+}
+
+static filtags_status take_labels(void *context, const struct pickle_file *file, size_t index, pickle_value value) {
+    struct reader *reader = context;
+    return index == reader->labels_id ? read_labels_id(reader->to, file, value) : FILTAGS_OK;
 }
 
 /* "filter_act_0: filter activations of class n01440764" */
@@ -68,17 +85,29 @@ static filtags_status read_labels_of_names(struct class_activations *activations
                              "found neither",
                              variables->path, name);
         }
-        activations->labels[i] = label + sizeof marker - 1;
+        activations->labels[i] = memory_copy_string(label + sizeof marker - 1);
+        if (!activations->labels[i]) status = FILTAGS_ERROR_MEMORY;
     }
     return status;
 }
 
-static filtags_status read_labels(struct class_activations *activations) {
-    const struct variables *variables = &activations->variables;
-    activations->first_number = variables_has(variables, "filter_act_0") ? 0 : 1;
-    bool is_published_without_labels = !variables_has(variables, "labels_id") && activations->first_number == 0;
-    return is_published_without_labels ? read_labels_of_names(activations) : read_labels_id(activations);
+/* The file is read once for the labels alone, which needn't come first in it. */
+static filtags_status read_labels(struct reader *reader) {
+    struct class_activations *to = reader->to;
+    const struct variables *variables = &to->variables;
+    const struct pickle_visitor visitor = {reader, NULL, take_labels};
+    to->first_number = variables_has(variables, "filter_act_0") ? 0 : 1;
+    bool has_labels_id = variables_has(variables, "labels_id");
+    filtags_status status = FILTAGS_OK;
+    reader->labels_id = SIZE_MAX;
+    if (has_labels_id) status = variables_find(variables, "labels_id", &reader->labels_id);
+    if (!status) status = variables_visit(variables, &visitor); /* also for the number of variables */
+    if (status || has_labels_id) return status;
+    return to->first_number == 0 ? read_labels_of_names(to)
+                                 : variables_find(variables, "labels_id", &reader->labels_id);
 }
+
+/* ---------------------------------------------------------------- activations */
 
 static filtags_status refuse_class(const struct class_activations *activations, size_t class_index,
                                    const char *problem) {
@@ -111,8 +140,8 @@ static double value_of(const struct pickle_file *file, pickle_value layer, size_
     return pickle_as_number(file, pickle_item(file, layer, index));
 }
 
-static filtags_status check_layers(const struct class_activations *activations, size_t class_index, pickle_value list) {
-    const struct pickle_file *file = activations->variables.file;
+static filtags_status check_layers(const struct class_activations *activations, const struct pickle_file *file,
+                                   size_t class_index, pickle_value list) {
     for (size_t i = 0; i < pickle_length(file, list); i++) {
         if (!is_layer(file, pickle_item(file, list, i))) {
             return refuse_class(activations, class_index,
@@ -123,8 +152,8 @@ static filtags_status check_layers(const struct class_activations *activations, 
 }
 
 /* The first class that has activations says how many filters each layer has. */
-static filtags_status read_table(struct class_activations *activations, pickle_value list) {
-    const struct pickle_file *file = activations->variables.file;
+static filtags_status read_table(struct class_activations *activations, const struct pickle_file *file,
+                                 pickle_value list) {
     size_t n_layers = pickle_length(file, list);
     size_t *n_filters = memory_new(n_layers, sizeof *n_filters);
     if (!n_filters) return FILTAGS_ERROR_MEMORY;
@@ -134,8 +163,8 @@ static filtags_status read_table(struct class_activations *activations, pickle_v
     return status;
 }
 
-static filtags_status read_row(struct class_activations *activations, size_t class_index, pickle_value list) {
-    const struct pickle_file *file = activations->variables.file;
+static filtags_status read_row(struct class_activations *activations, const struct pickle_file *file,
+                               size_t class_index, pickle_value list) {
     const struct filter_table *table = &activations->table;
     if (pickle_length(file, list) != table->n_layers)
         return refuse_class(activations, class_index, "as many layers as in the first class expected");
@@ -158,36 +187,65 @@ static filtags_status read_row(struct class_activations *activations, size_t cla
     return FILTAGS_OK;
 }
 
-static filtags_status read_classes(struct class_activations *activations) {
-    const struct pickle_file *file = activations->variables.file;
-    for (size_t i = 0; i < activations->n_classes; i++) {
+static filtags_status take_class(void *context, const struct pickle_file *file, size_t index, pickle_value list) {
+    const struct reader *reader = context;
+    struct class_activations *to = reader->to;
+    size_t class_index = index < reader->n_variables ? reader->class_of[index] : SIZE_MAX;
+    char name[40];
+    if (class_index == SIZE_MAX) return FILTAGS_OK;
+    format_name(name, sizeof name, to->first_number + class_index);
+    filtags_status status =
+        variables_check_kind(&to->variables, name, PICKLE_LIST, pickle_kind_of(file, list));
+    if (!status) status = check_layers(to, file, class_index, list);
+    if (status || is_empty_class(file, list)) return status;
+    if (!to->table.n_layers) status = read_table(to, file, list);
+    return status ? status : read_row(to, file, class_index, list);
+}
+
+/* Which variable has which class. */
+static filtags_status find_classes(struct reader *reader) {
+    const struct class_activations *to = reader->to;
+    filtags_status status = FILTAGS_OK;
+    reader->n_variables = variables_n(&to->variables);
+    reader->class_of = memory_new(reader->n_variables, sizeof *reader->class_of);
+    if (!reader->class_of) return FILTAGS_ERROR_MEMORY;
+    memset(reader->class_of, 0xff, reader->n_variables * sizeof *reader->class_of); /* SIZE_MAX */
+    for (size_t i = 0; i < to->n_classes && !status; i++) {
         char name[40];
-        pickle_value list;
-        format_name(name, sizeof name, activations->first_number + i);
-        filtags_status status = variables_get(&activations->variables, name, PICKLE_LIST, &list);
-        if (!status) status = check_layers(activations, i, list);
-        if (!status && is_empty_class(file, list)) continue;
-        if (!status && !activations->table.n_layers) status = read_table(activations, list);
-        if (!status) status = read_row(activations, i, list);
-        if (status) return status;
+        size_t index;
+        format_name(name, sizeof name, to->first_number + i);
+        status = variables_find(&to->variables, name, &index);
+        if (!status) reader->class_of[index] = i;
     }
-    if (activations->table.n_layers) return FILTAGS_OK;
+    return status;
+}
+
+static filtags_status read_classes(struct reader *reader) {
+    const struct pickle_visitor visitor = {reader, NULL, take_class};
+    filtags_status status = find_classes(reader);
+    if (!status) status = variables_visit(&reader->to->variables, &visitor);
+    if (status || reader->to->table.n_layers) return status;
     return error_set(FILTAGS_ERROR_DATA, "%s: activations of at least one class expected, found none",
-                     activations->variables.path);
+                     reader->to->variables.path);
 }
 
 filtags_status class_activations_open(const char *path, struct class_activations *result) {
     struct class_activations activations = {0};
-    filtags_status status = variables_open(path, &activations.variables);
-    if (!status) status = read_labels(&activations);
-    if (!status) status = read_classes(&activations);
+    struct reader reader = {.to = &activations};
+    filtags_status status = variables_open_names(path, &activations.variables);
+    if (!status) status = read_labels(&reader);
+    if (!status) status = read_classes(&reader);
+    free(reader.class_of);
     if (status) class_activations_close(&activations);
     else *result = activations;
     return status;
 }
 
 void class_activations_close(struct class_activations *activations) {
-    for (size_t i = 0; i < activations->n_classes; i++) free(activations->rows[i]);
+    for (size_t i = 0; i < activations->n_classes; i++) {
+        free(activations->rows[i]);
+        free((char *)activations->labels[i]);
+    }
     free(activations->rows);
     free(activations->labels);
     filter_table_free(&activations->table);

@@ -6,8 +6,8 @@
 #include "tagging/tags.h"
 
 struct class_activations {
-    struct variables variables;
-    const char **labels; /* [n_classes], the variables' */
+    struct variables variables; /* their names alone */
+    const char **labels;        /* [n_classes] */
     size_t first_number; /* of the classes: 1; 0 in the published script's files */
     float **rows;        /* [n_classes] of [all filters]; NULL: a class without train pictures */
     size_t n_classes;

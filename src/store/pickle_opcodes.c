@@ -319,8 +319,8 @@ static filtags_status push_text_encoded(struct pickle_reader *reader, uint64_t n
     return push(reader, word);
 }
 
-/* No label and no file name is as long; and CPython shares the texts of single characters with ordinary strings. */
-enum { LONG_TEXT_BYTES = 1 << 13 };
+/* CPython shares the texts of single characters, and perhaps of short words, with ordinary strings. */
+enum { LONG_TEXT_BYTES = 64 };
 
 static filtags_status run_binunicode(struct pickle_reader *reader, uint64_t n) {
     const char *text = NULL;

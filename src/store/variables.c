@@ -26,14 +26,14 @@ static filtags_status check_names(const struct variables *variables, const char 
     return FILTAGS_OK;
 }
 
-static size_t n_names(const struct variables *variables) {
+size_t variables_n(const struct variables *variables) {
     return pickle_length(variables->names, pickle_file_value(variables->names, 0));
 }
 
 static filtags_status check_number(const struct variables *variables, size_t n_values) {
-    if (n_values == n_names(variables)) return FILTAGS_OK;
+    if (n_values == variables_n(variables)) return FILTAGS_OK;
     return error_set(FILTAGS_ERROR_FORMAT, "%s: %zu variables expected, as named in %s, found %zu", variables->path,
-                     n_names(variables), variables->names_path, n_values);
+                     variables_n(variables), variables->names_path, n_values);
 }
 
 /* with_values: read the variables, too. */
@@ -75,7 +75,7 @@ static const char *find(const struct variables *variables, const char *name, siz
     size_t length = strlen(name);
     for (size_t i = 0; i < pickle_length(variables->names, list); i++) {
         const char *present = pickle_as_str(variables->names, pickle_item(variables->names, list, i), NULL);
-        if (strcspn(present, ":") != length || strncmp(present, name, length) != 0) continue;
+        if (strncmp(present, name, length) != 0 || (present[length] && present[length] != ':')) continue;
         if (index) *index = i;
         return present;
     }

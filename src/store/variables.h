@@ -21,6 +21,8 @@ FILTAGS_MUST_USE filtags_status variables_visit(const struct variables *variable
                                                 const struct pickle_visitor *visitor);
 void variables_close(struct variables *variables);
 
+/* How many there are, by the names. */
+size_t variables_n(const struct variables *variables);
 bool variables_has(const struct variables *variables, const char *name);
 /* What stands behind the colon of a name (blanks skipped), "" where there is nothing. NULL: no variable of the name. */
 const char *variables_remark(const struct variables *variables, const char *name);
