@@ -334,7 +334,7 @@ static void *thread_main(void *argument) {
     struct runner_thread *thread = argument;
     struct runner *runner = thread->runner;
     size_t first = 0, n;
-    filtags_status status = runner->engine ? prepare_worker(thread) : FILTAGS_OK;
+    filtags_status status = runner->job->engine ? prepare_worker(thread) : FILTAGS_OK;
     if (status) give_up(runner, status);
     while (!status && (n = take_numbers(runner, &first)) > 0) {
         struct timespec start;
