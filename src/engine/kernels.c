@@ -8,7 +8,7 @@
 
 /* One loop for each combination, so that each is vectorised without a choice inside. */
 #define SCALE_SHIFT_LOOPS(EXPRESSION)                                                        \
-    for (size_t p = 0; p < n_pixels; p++, in += c, out += c, added += added ? c : 0) {       \
+    for (size_t p = 0; p < n_pixels; p++, in += c, out += c, added = added ? added + c : NULL) { \
         INDEPENDENT                                                                          \
         for (size_t i = 0; i < c; i++) {                                                     \
             const float value = in[i] * scale[i] + shift[i];                                 \

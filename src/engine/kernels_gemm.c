@@ -245,8 +245,8 @@ void KERNEL(kernel_conv_rows)(const struct conv_job *job) {
         const size_t image = row / job->n_units, out_row = job->first_unit + row % job->n_units;
         for (size_t i = 0; i < window->kernel_h; i++) {
             const size_t h = out_row * window->stride_h + i - window->padding.top; /* wraps where it is padding */
-            const float *in = job->in + image * job->in_stride + h * shape->in_w * shape->in_c;
-            pad_row(shape, h < shape->in_h ? in : NULL, job->scratch + i * row_floats, row_floats);
+            const float *in = h < shape->in_h ? job->in + image * job->in_stride + h * shape->in_w * shape->in_c : NULL;
+            pad_row(shape, in, job->scratch + i * row_floats, row_floats);
         }
         for (size_t column = 0; column < out_c; column += PANEL) {
             block.n_columns = out_c - column < PANEL ? out_c - column : PANEL;
