@@ -125,7 +125,7 @@ static void test_labels(void **state) {
                                "filter tags k=1\r\n\r\n"
                                "0:[' \\x41\\u00e9\\U0001F600\\101\\n\\'\\\\ ',\" \\udcff\xc3\xa9 \"]\r\n"
                                "1:['bare',   '',' ','  ']\r\n2:['  two  ']";
-    static const char *const expected[] = {"A\xc3\xa9\xf0\x9f\x98\x80" "A\n'\\", "\xff\xc3\xa9",
+    static const char *const expected[] = {("A\xc3\xa9\xf0\x9f\x98\x80" "A\n'\\"), "\xff\xc3\xa9",
                                            "bare", "", " ", " two "};
     struct listing_file listing;
     assert_int_equal(open_text(text, &all_values, &listing), FILTAGS_OK);
