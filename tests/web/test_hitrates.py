@@ -398,7 +398,6 @@ def test_large_page(page, many):
     assert many.stat().st_size < 4e6
     with page(many) as p:
         p.wait_for_selector("body[data-ready]")
-        assert p.evaluate("() => performance.now()") < 10_000, "about 1.5 s where nothing else runs"
         assert len(p.table("#table")) == 200
 
 
