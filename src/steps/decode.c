@@ -207,21 +207,11 @@ static filtags_status write_listing(struct decode_run *run) {
 
 static filtags_status write_info(struct decode_run *run) {
     struct buffer text = {0};
-    buffer_printf(
-        &text,
-        "Tags of the filters of %s in words (filTags, decode).\n\n"
-        "The -vars.pkl file holds one pickle a variable, in the order of -vars-names.pkl. To load them in Python:\n\n"
-        "    import pickle\n"
-        "    with open('...-vars.pkl', 'rb') as f:\n"
-        "        filTags_k = pickle.load(f)\n"
-        "        filTags_q = pickle.load(f)\n\n"
-        "filTags_k[a][b][c]: labels, in class order, of filter c of layer b where each class tags its a most active "
-        "filters of a layer\n"
-        "filTags_q[a][b][c]: the same where each class tags its a percent most active filters of a layer\n"
-        "  (a = 0 or out of range: the filters above the layer's mean class activation)\n"
-        "-listing.txt has the same as text, one filter a line; there, classes that share a label have their wnid with "
-        "it.\n\n",
-        run->record.network ? run->record.network : "a network");
+    buffer_printf(&text, "Tags of the filters of %s in words (filTags, decode).\n\n",
+                  run->record.network ? run->record.network : "a network");
+    tag_variables_append_info(&text);
+    buffer_append_text(&text, "-listing.txt has the same as text, one filter a line; there, classes that share a label "
+                              "have their wnid with it.\n\n");
     append_layer_lines(&text, &run->record);
     return step_write_info(run->output, &text);
 }

@@ -455,6 +455,20 @@ filtags_status tag_file_is_decoded(const char *path, bool *is_decoded) {
     return FILTAGS_OK;
 }
 
+void tag_variables_append_info(struct buffer *to) {
+    buffer_append_text(
+        to,
+        "The -vars.pkl file holds one pickle a variable, in the order of -vars-names.pkl. To load them in Python:\n\n"
+        "    import pickle\n"
+        "    with open('...-vars.pkl', 'rb') as f:\n"
+        "        filTags_k = pickle.load(f)\n"
+        "        filTags_q = pickle.load(f)\n\n"
+        "filTags_k[a][b][c]: labels, in class order, of filter c of layer b where each class tags its a most active "
+        "filters of a layer\n"
+        "filTags_q[a][b][c]: the same where each class tags its a percent most active filters of a layer\n"
+        "  (a = 0 or out of range: the filters above the layer's mean class activation)\n");
+}
+
 void tag_table_write(struct pickle_writer *pickle, const struct filter_table *table, const struct tag_table *tags,
                      const char *const *labels, uint32_t *memos) {
     pickle_list_open(pickle);

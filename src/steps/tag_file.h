@@ -35,6 +35,9 @@ void tag_file_close(struct tag_file *tag_file);
  * FORMAT: its run.json is malformed. */
 FILTAGS_MUST_USE filtags_status tag_file_is_decoded(const char *path, bool *is_decoded);
 
+/* Append to -vars-info.txt what filTags_k and filTags_q are. */
+void tag_variables_append_info(struct buffer *to);
+
 /* Append to a pickle what one selector's key stands for: a list over layers of lists over filters of lists of labels.
  * labels: [n] what to write for the labels' numbers. memos: [n], see pickle_str_shared. */
 void tag_table_write(struct pickle_writer *pickle, const struct filter_table *table, const struct tag_table *tags,
