@@ -152,6 +152,20 @@ class View:
         """Wait for two frames, by which what was chosen is drawn."""
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
+    # The page draws what was chosen in the next frame: on a busy machine a test would read the view before.
+
+    def click(self, selector, **options):
+        self.page.click(selector, **options)
+        self.settle()
+
+    def fill(self, selector, text, **options):
+        self.page.fill(selector, text, **options)
+        self.settle()
+
+    def select_option(self, selector, *values, **options):
+        self.page.select_option(selector, *values, **options)
+        self.settle()
+
     def assert_clean(self):
         self.settle()
         assert not self.problems, "; ".join(self.problems)
