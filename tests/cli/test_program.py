@@ -137,8 +137,9 @@ def complete_bash(*words):
         compopt() { :; }
         _filtags; printf '%s\\n' "${COMPREPLY[@]}"
     """
-    result = subprocess.run(["bash", "-c", script, "bash", str(BUILD / "bash-filtags"), *words], capture_output=True,
-                            text=True, check=True)
+    completion = BUILD / "cli/completion/filtags"
+    result = subprocess.run(["bash", "-c", script, "bash", str(completion), *words], capture_output=True, text=True,
+                            check=True)
     assert result.stderr == ""
     return result.stdout.split()
 
