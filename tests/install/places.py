@@ -1,5 +1,6 @@
 """An installed filTags: where its things are, and what must be true of them wherever they were put."""
 import csv
+import gzip
 import io
 import os
 import pathlib
@@ -44,7 +45,7 @@ class Installed:
 
     def commands(self):
         listed = self.run("help").stdout.split("Commands:")[1].split("Options:")[0]
-        return [name for name in re.findall(r"^  ([a-z-]+)  +\S", listed, re.MULTILINE)]
+        return re.findall(r"^  ([a-z-]+)  +\S", listed, re.MULTILINE)
 
     def pkg_config(self, *words):
         folder = self.find("filtags.pc").parent
@@ -77,20 +78,22 @@ def check_manual_pages(installed):
     assert "filtags" in pages and "filtags-tag" in pages
     assert set(pages) == {"filtags"} | {f"filtags-{name}" for name in commands - {"help", "man", "completion"}}
     for name, page in pages.items():
-        open_page = f"{'gzip -dc' if page.suffix == '.gz' else 'cat'} '{page}'"
-        formatters = []
+        text = gzip.decompress(page.read_bytes()) if page.suffix == ".gz" else page.read_bytes()
         if shutil.which("groff"):
-            formatters.append("groff -man -ww -Tutf8 -P-cbu")
+            shown, complaints = format_page(text, "groff", "-man", "-ww", "-Tutf8", "-P-cbu")
+            assert not complaints, f"{name}: {complaints}"
+            assert "SYNOPSIS" in shown and "EXIT STATUS" in shown, name
         if shutil.which("mandoc"):
-            formatters.append("mandoc -T lint -W warning")
-        for formatter in formatters:
-            result = subprocess.run(["sh", "-c", f"{open_page} | {formatter}"], capture_output=True, text=True,
-                                    check=False, env={"PATH": os.environ["PATH"], "LC_ALL": "C"})
-            assert (result.returncode, result.stderr) == (0, ""), f"{name}: {formatter}: {result.stdout}"
-            if "groff" in formatter:
-                assert "SYNOPSIS" in result.stdout and "EXIT STATUS" in result.stdout, name
-            else:
-                assert result.stdout == "", name
+            shown, complaints = format_page(text, "mandoc", "-T", "lint", "-W", "warning")
+            # a date would make every build another one
+            complaints = [line for line in (shown + complaints).splitlines() if "missing date" not in line]
+            assert not complaints, f"{name}: {complaints}"
+
+
+def format_page(text, *command):
+    result = subprocess.run(command, input=text, capture_output=True, check=False,
+                            env={"PATH": os.environ["PATH"], "LC_ALL": "C"})
+    return result.stdout.decode(), result.stderr.decode()
 
 
 def check_pipeline(installed, folder):
@@ -129,7 +132,6 @@ def check_example(installed, source, demo, folder):
     """minimal.c needs nothing but what pkg-config says of filtags, and prints what step 1 finds, too."""
     words = installed.pkg_config("--cflags", "--libs").split()
     compiler = os.environ.get("CC", "cc").split()
-    # an installed library of a build with sanitizers would want their runtime first; this one is of the plain build
     subprocess.run([*compiler, "-o", folder / "minimal", source, *words], check=True, cwd=folder,
                    env={"PATH": os.environ["PATH"]})
     picture = demo / "images/Sandal/Sandal_0003.png"
