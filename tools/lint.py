@@ -54,8 +54,8 @@ def check_program():
 def check_columns():
     """No line is longer than 120 characters."""
     paths = sources("include/*.h", "src/**/*.[ch]", "cli/*.[ch]", "examples/*.c", "tests/**/*.[ch]", "tests/**/*.py",
-                    "tools/*.py", "bench/*.sh", "bench/*.py", "bench/*.c", "web/*.css", "web/*.js", "web/*.html",
-                    "**/meson.build") + [pathlib.Path("dev")]
+                    "tools/*.py", "packaging/*.sh", "bench/*.sh", "bench/*.py", "bench/*.c", "web/*.css", "web/*.js",
+                    "web/*.html", "**/meson.build") + [pathlib.Path("dev")]
     for path in paths:
         if path.parts[0] == "build" or "oracle" in path.parts: # the oracle is kept as it was given
             continue
@@ -75,14 +75,18 @@ def check_functions():
                 first = number
 
 
-def declared_functions():
+def declared_functions(mark="FILTAGS_API"):
+    """Names of the functions that filtags.h declares with a mark, or with and without it."""
     header = pathlib.Path("include/filtags.h").read_text(encoding="utf-8")
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
-    return set(re.findall(r"FILTAGS_API[^;{]*?\b(filtags_\w+)\s*\([^;{]*\)\s*;", header))
+    header = re.sub(r"^\s*#.*", "", header, flags=re.MULTILINE) # the mark's own definition
+    return set(re.findall(mark + r"[^;{]*?\b(filtags_\w+)\s*\([^;{]*\)\s*;", header))
 
 
 def check_exports(library):
     """The library exports the functions that filtags.h declares: all of them, and no other symbol."""
+    for name in sorted(declared_functions(mark="") - declared_functions()):
+        yield f"{name} is declared without FILTAGS_API"
     result = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True)
     exported = {line.split()[-1].split("@")[0] for line in result.stdout.splitlines()}
     exported -= {"_init", "_fini", "__bss_start", "_edata", "_end"}
@@ -92,22 +96,22 @@ def check_exports(library):
         yield f"{name} is exported by {library}, but not declared"
 
 
-def check_cplusplus():
-    """filtags.h compiles as C++ and as plain C11."""
-    for compiler, language in (("clang", "c++"), ("gcc", "c")):
-        if not shutil.which(compiler):
-            continue
-        standard = "c++11" if language == "c++" else "c11"
-        command = [compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-Werror", "-pedantic",
-                   "-fsyntax-only", "-I.", "-"]
-        result = subprocess.run(command, input='#include "include/filtags.h"\n', text=True, capture_output=True)
-        if result.returncode:
-            yield f"{compiler} as {standard}: {result.stderr.strip()}"
+def check_header():
+    """filtags.h compiles alone, as C and as C++, with gcc and clang."""
+    for compiler in ("gcc", "clang"):
+        for language, standard in (("c", "c99"), ("c", "c11"), ("c++", "c++11"), ("c++", "c++17")):
+            if not shutil.which(compiler if language == "c" else {"gcc": "g++", "clang": "clang++"}[compiler]):
+                continue
+            command = [compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-Werror", "-pedantic",
+                       "-fsyntax-only", "-I.", "-"]
+            result = subprocess.run(command, input='#include "include/filtags.h"\n', text=True, capture_output=True)
+            if result.returncode:
+                yield f"{compiler} as {standard}: {result.stderr.strip()}"
 
 
 def check_shell():
     """The shell scripts are well-formed."""
-    for path in [pathlib.Path("dev"), *sources("bench/*.sh")]:
+    for path in [pathlib.Path("dev"), *sources("bench/*.sh", "packaging/*.sh")]:
         result = subprocess.run(["sh", "-n", path], capture_output=True, text=True)
         if result.returncode:
             yield result.stderr.strip()
@@ -128,7 +132,7 @@ def main():
     parser.add_argument("--library", help="the built shared library, whose exports are checked")
     parser.add_argument("--report", help="file that gets the counts: PASSED FAILED SKIPPED")
     options = parser.parse_args()
-    checks = [check_third_party, check_tagging, check_program, check_columns, check_functions, check_cplusplus,
+    checks = [check_third_party, check_tagging, check_program, check_columns, check_functions, check_header,
               check_shell, check_scripts]
     n_failed = 0
     for check in checks + ([check_exports] if options.library else []):

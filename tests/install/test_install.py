@@ -1,4 +1,5 @@
 """What `meson install` puts where, and that it works from there: FILTAGS_BUILD is the build that is installed."""
+import json
 import os
 import pathlib
 import re
@@ -14,8 +15,8 @@ BUILD = pathlib.Path(os.environ.get("FILTAGS_BUILD", ROOT / "build"))
 
 
 def meson_option(name):
-    listed = subprocess.run(["meson", "introspect", "--buildoptions", BUILD], capture_output=True, text=True, check=True)
-    return re.search(rf'"name": "{name}", "value": "([^"]*)"', listed.stdout)[1]
+    listed = subprocess.run(["meson", "introspect", "--buildoptions", BUILD], capture_output=True, check=True).stdout
+    return next(option["value"] for option in json.loads(listed) if option["name"] == name)
 
 
 @pytest.fixture(scope="module")
