@@ -3,6 +3,7 @@
 
 #include "steps/evaluation.h"
 #include "steps/progress.h"
+#include "steps/shards.h"
 #include "steps/steps.h"
 
 static filtags_status write_vars(struct evaluation *run) {
@@ -66,7 +67,8 @@ static filtags_status open_progress(struct evaluation *run) {
     for (size_t i = 0; i < run->index.n; i++)
         buffer_printf(&key.text, "output %s %s\n", run->index.wnids[i], run->index.labels[i]);
     buffer_printf(&key.place, "tag file %s\n", options->filtags_file);
-    if (!status)
+    if (!status && run->step->parts) status = shard_parts_check(run->step->parts, &key);
+    else if (!status)
         status = progress_open(run->step, "E", run->network.name, "-vars1.pkl", &key, &run->progress);
     progress_key_free(&key);
     return status;
@@ -75,6 +77,8 @@ static filtags_status open_progress(struct evaluation *run) {
 static filtags_status run_pictures(struct evaluation *run) {
     filtags_status status = evaluation_open_output(run, "E");
     if (!status) status = evaluation_run(run, "evaluate");
+    if (!status && run->step->options->shard.n)
+        return shard_finish(run->step, run->progress, run->output, &run->tally);
     return status ? status : write_files(run);
 }
 
@@ -82,8 +86,8 @@ filtags_status step_evaluate(struct step *step) {
     struct evaluation run;
     filtags_status status = evaluation_open(step, &run);
     if (!status) status = open_progress(&run);
-    if (!status)
-        status = progress_is_finished(run.progress) ? progress_report_finished(run.progress) : run_pictures(&run);
+    if (!status && run.progress && progress_is_finished(run.progress)) status = progress_report_finished(run.progress);
+    else if (!status) status = run_pictures(&run);
     status = progress_end(&run.progress, status, false);
     evaluation_close(&run, status ? filtags_error_message() : NULL);
     return status;
