@@ -29,7 +29,7 @@ struct progress {
     char *key_text;
     struct buffer options; /* that were given: names and values, each with a NUL behind it */
     struct output *output;
-    struct tally *tally;
+    struct tally *tally; /* NULL until the file and it agree */
     pthread_mutex_t lock; /* of the next three */
     bool is_saving;
     bool has_warned;
@@ -285,33 +285,33 @@ static filtags_status begin_file(struct progress *progress) {
 }
 
 /* The warnings of before, as the runner tells them. */
-static void repeat_warnings(struct progress *progress) {
-    const struct tally *tally = progress->tally;
+static void repeat_warnings(struct progress *progress, const struct tally *tally) {
     for (size_t i = 0; i < tally->n_bad; i++)
         output_log(progress->output, FILTAGS_LOG_WARNING, "%s (the picture is left out)", tally->bad[i].reason);
 }
 
-static filtags_status load(struct progress *progress) {
+static filtags_status load(struct progress *progress, struct tally *tally) {
     char time_text[32];
     struct tm calendar;
-    filtags_status status = progress_file_load(progress->file, progress->tally);
+    filtags_status status = progress_file_load(progress->file, tally);
     if (status) return status;
     const time_t saved = (time_t)progress->head.saved_sec;
     gmtime_r(&saved, &calendar);
     strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%SZ", &calendar);
     size_t first, end;
-    shard_range(progress->step->options->shard, progress->tally->n_pictures, &first, &end);
+    shard_range(progress->step->options->shard, tally->n_pictures, &first, &end);
     output_log(progress->output, FILTAGS_LOG_INFO, "going on from %s: %zu of %zu pictures done", time_text,
-               tally_n_done(progress->tally), end - first);
-    repeat_warnings(progress);
+               tally_n_done(tally), end - first);
+    repeat_warnings(progress, tally);
     return FILTAGS_OK;
 }
 
 filtags_status progress_start(struct progress *progress, struct output *output, struct tally *tally) {
     progress->output = output;
-    progress->tally = tally;
     clock_gettime(CLOCK_MONOTONIC, &progress->saved);
-    return progress->is_found ? load(progress) : begin_file(progress);
+    filtags_status status = progress->is_found ? load(progress, tally) : begin_file(progress);
+    if (!status) progress->tally = tally; /* a damaged file gets nothing of it */
+    return status;
 }
 
 /* ---------------------------------------------------------------- saving */

@@ -250,7 +250,8 @@ static filtags_status append_commit(struct record_file *file) {
     return status ? status : record_file_sync(file);
 }
 
-filtags_status progress_file_begin(struct progress_file *progress, struct progress_head *head, const struct progress_texts *texts) {
+filtags_status progress_file_begin(struct progress_file *progress, struct progress_head *head,
+                                   const struct progress_texts *texts) {
     filtags_status status = append_head(progress->file, head, texts);
     return status ? status : append_commit(progress->file);
 }

@@ -53,7 +53,8 @@ FILTAGS_MUST_USE filtags_status progress_file_append(struct progress_file *file,
 
 /* Write the file anew, with all that the tally has: the old one stays until the new one is on the disk. As append. */
 FILTAGS_MUST_USE filtags_status progress_file_rewrite(struct progress_file *file, const struct progress_head *head,
-                                                      const struct progress_texts *texts, struct tally *tally, bool *has_lost);
+                                                      const struct progress_texts *texts, struct tally *tally,
+                                                      bool *has_lost);
 
 /* Length, and how much of it later records have replaced. */
 void progress_file_sizes(const struct progress_file *file, uint64_t *end_bytes, uint64_t *superseded_bytes);

@@ -150,7 +150,8 @@ static filtags_status derive_command(const struct step *step, const struct part 
     filtags_status status = filtags_options_create(is_evaluation ? "evaluate" : "activations", options);
     while (!status && at < end) {
         const char *name = at, *value = name + strlen(name) + 1;
-        if (value >= end) return error_set(FILTAGS_ERROR_FORMAT, "%s: names and values of options expected", part->path);
+        if (value >= end)
+            return error_set(FILTAGS_ERROR_FORMAT, "%s: names and values of options expected", part->path);
         const enum option_id id = option_id_find(command_row((*options)->command), name);
         status = id == OPTION_NONE ? error_set(FILTAGS_ERROR_FORMAT, "%s: '%s' is no option of %s", part->path, name,
                                                (*options)->command->name)

@@ -21,10 +21,10 @@ def folder(tmp_path, name):
     return path
 
 
-def contents(out, kind):
+def contents(out, kind, run_id="*"):
     """The bytes of a step's pickles and info text, without the runID."""
-    return {path.name[16:].lstrip("bcd"): path.read_bytes()
-            for path in steps.found(out, f"*-{kind}-*") if path.suffix in (".pkl", ".txt")}
+    return {path.name.split(f"-{kind}-")[1]: path.read_bytes()
+            for path in steps.found(out, f"{run_id}-{kind}-*") if path.suffix in (".pkl", ".txt")}
 
 
 def assert_same(one, other, kinds=("QFA",)):
@@ -120,12 +120,16 @@ def test_killed_again_and_again(kind, many, undisturbed, tmp_path):
             n_kills += was_killed
             if not was_killed:
                 break
-        # one that is killed before its progress file has a head leaves logs under another runID
-        run_id = steps.main_file(out, kind).name.split(f"-{kind}-")[0]
-        n_resumed += "going on from" in (out / f"{run_id}-{kind}-info.log").read_text()
-        assert_same(out, undisturbed, [kind])
-        warnings = (out / f"{run_id}-{kind}-warnings.log").read_text().splitlines()
-        assert sorted(warnings) == sorted(steps.warnings(undisturbed, kind))
+        # one that is killed before its progress file has a head leaves logs under another runID; one that is killed
+        # when it was done already, but for its exit, leaves its results, and the next is a run of its own
+        main_suffix = "vars.pkl" if kind == "QFA" else "vars1.pkl"
+        run_ids = [path.name.split(f"-{kind}-")[0] for path in steps.found(out, f"*-{kind}-*-{main_suffix}")]
+        assert run_ids
+        for run_id in run_ids:
+            n_resumed += "going on from" in (out / f"{run_id}-{kind}-info.log").read_text()
+            assert contents(out, kind, run_id) == contents(undisturbed, kind) != {}
+            warnings = (out / f"{run_id}-{kind}-warnings.log").read_text().splitlines()
+            assert sorted(warnings) == sorted(steps.warnings(undisturbed, kind))
         assert_clean(out)
         shutil.rmtree(out)
     assert n_resumed > 0
@@ -344,23 +348,26 @@ def test_pipeline(many, undisturbed, tmp_path):
                         generator.uniform(0.1, 1.2))[0]:
             pass
         assert_same(out, undisturbed, ["QFA", "TF", "E", "HR"])
-        mains = {steps.main_file(out, kind).name.split(f"-{kind}-")[0] for kind in ("QFA", "TF", "E", "HR")}
-        assert len(mains) == 1
+        # (one that is killed when it was done already, but for its exit, leaves another run)
+        mains = [{path.name.split(f"-{kind}-")[0] for path in steps.found(out, f"*-{kind}-*-vars{number}.pkl")}
+                 for kind, number in (("QFA", ""), ("TF", ""), ("E", "1"), ("HR", ""))]
+        assert mains[0] and all(ids == mains[0] for ids in mains)
         assert_clean(out)
 
 
 def test_pipeline_stages(few, tmp_path):
     """Step 1 finished, and nothing else: it isn't run again; another k is another pipeline."""
     out, whole = folder(tmp_path, "out"), folder(tmp_path, "whole")
-    steps.pipeline(few, whole, "--k-q", "1,5")
-    tags = ("tag", "evaluate", "hitrates")
-    for k in ("1,5", "1,6"):  # no room for what follows step 1
-        message = steps.pipeline(few, out, "--k-q", k, status=1, preexec_fn=lambda: limit_file_size(40000)).stderr
-        assert "File too large" in message or "of disk expected" in message, (message, tags)
+    steps.pipeline(few, whole, "--k-q", "0..20")
+    largest = max(path.stat().st_size for path in steps.found(whole, "*-QFA-*"))
+    assert steps.main_file(whole, "TF").stat().st_size > largest + 1000
+    for k in ("0..20", "0..21"):  # no room for what follows step 1
+        result = steps.pipeline(few, out, "--k-q", k, status=1, preexec_fn=lambda: limit_file_size(largest + 1000))
+        assert "File too large" in result.stderr
     assert len(progress_files(out)) == 2
     first = sorted(path.name for path in steps.found(out, "*-QFA-*-vars.pkl"))
     assert len(first) == 2
-    result = steps.pipeline(few, out, "--k-q", "1,5")
+    result = steps.pipeline(few, out, "--k-q", "0..20")
     assert "activations: this was done already" in result.stdout
     assert sorted(path.name for path in steps.found(out, "*-QFA-*-vars.pkl")) == first
     assert len(progress_files(out)) == 1
