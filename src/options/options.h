@@ -24,7 +24,8 @@ enum command_bit {
     COMMAND_DECODE = 1 << 11,
     COMMAND_VISUALIZE = 1 << 12,
     COMMAND_PLOT_HITRATES = 1 << 13,
-    COMMAND_EXPLAIN = 1 << 14
+    COMMAND_EXPLAIN = 1 << 14,
+    COMMAND_MERGE = 1 << 15
 };
 
 /* In the order of the help. */
@@ -47,6 +48,7 @@ enum option_id {
     OPTION_SPLIT,
     OPTION_SEED_RN,
     OPTION_LIMIT,
+    OPTION_SHARD,
     OPTION_STRICT,
     OPTION_STORE,
     OPTION_K_Q,
@@ -56,6 +58,8 @@ enum option_id {
     OPTION_MAX_LAYERS,
     OPTION_SAVE_DIR,
     OPTION_TIME_DELTA,
+    OPTION_CHECKPOINT_INTERVAL,
+    OPTION_RESTART,
     OPTION_FORMAT,
     OPTION_OUTPUT,
     OPTION_JSON,
@@ -88,6 +92,11 @@ struct picture_size {
     size_t width;
 };
 
+/* Part i of n. */
+struct shard {
+    size_t i, n; /* 1 <= i <= n; n is 0: not given */
+};
+
 enum export_format { EXPORT_CSV, EXPORT_JSON };
 
 /* A field that the command has no option for is zero (NULL, empty, 0, false). */
@@ -116,6 +125,7 @@ struct filtags_options {
     double split;                  /* [0,1] */
     uint64_t seed_rn;              /* [0, 2^32-1] */
     uint64_t limit;                /* 0: all pictures */
+    struct shard shard;
     bool strict;
     char *store;                   /* NULL: none */
 
@@ -127,6 +137,8 @@ struct filtags_options {
 
     char *save_dir;
     double time_delta;             /* hours, [-24,24] */
+    double checkpoint_interval;    /* seconds; 0: after every micro-batch */
+    bool restart;
     int format;                    /* enum export_format */
     char *output;                  /* "-": standard output */
     bool json;
@@ -149,7 +161,8 @@ enum option_type {
     OPTION_IS_NUMBERS, /* struct number_list */
     OPTION_IS_COUNTS,  /* struct count_list */
     OPTION_IS_NAMES,   /* struct text_list */
-    OPTION_IS_SIZE     /* struct picture_size */
+    OPTION_IS_SIZE,    /* struct picture_size */
+    OPTION_IS_SHARD    /* struct shard */
 };
 
 /* A row of the option table. */

@@ -7,6 +7,8 @@
 #include "base/memory.h"
 #include "engine/isa.h"
 #include "model/model.h"
+#include "steps/progress.h"
+#include "steps/shards.h"
 #include "store/pickle.h"
 
 /* ---------------------------------------------------------------- before the pictures */
@@ -133,20 +135,36 @@ filtags_status evaluation_open_output(struct evaluation *run, const char *kind) 
 static filtags_status take_prediction(void *context, size_t thread, size_t index, const filtags_activation *activations,
                                       const float *outputs) {
     struct evaluation *run = context;
-    return predictions_add(run->predictions, thread, index, activations, outputs);
+    filtags_status status = predictions_add(run->predictions, thread, index, activations, outputs);
+    if (!status) tally_mark_done(&run->tally, index);
+    return status;
 }
 
 filtags_status evaluation_run(struct evaluation *run, const char *what) {
     const filtags_options *options = run->step->options;
     size_t batch = runner_batch(options, run->network.shape), n_threads = options_n_threads(options);
     FILE *scratch;
-    filtags_status status = network_open_store(&run->network, options, run->output, &run->store);
-    if (!status && !run->store) status = network_open_engine(&run->network, options, batch, true, &run->engine);
+    const bool is_merge = run->step->parts != NULL;
+    filtags_status status =
+        is_merge ? FILTAGS_OK : network_open_store(&run->network, options, run->output, &run->store);
+    if (!status && !run->store && !is_merge)
+        status = network_open_engine(&run->network, options, batch, true, &run->engine);
     if (!status) status = output_open_scratch(run->output, &scratch);
     if (!status)
         status = predictions_create(&run->tags, run->network.n_outputs, run->pictures.n_files, n_threads, scratch,
                                     &run->predictions);
+    if (!status)
+        status = tally_create(run->pictures.n_files, run->pictures.class_of, run->pictures.is_bad, &run->tally);
+    run->tally.predictions = run->predictions;
+    if (!status && run->progress) status = progress_start(run->progress, run->output, &run->tally);
+    if (!status && is_merge) {
+        status = shard_parts_load(run->step->parts, run->output, &run->tally);
+        run->totals.n_bad = run->tally.n_bad;
+        return status;
+    }
     if (status) return status;
+    size_t first, end;
+    shard_range(options->shard, run->pictures.n_files, &first, &end);
     struct runner_job job = {.what = what,
                              .engine = run->engine,
                              .store = run->store,
@@ -165,6 +183,12 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
                              .callbacks = run->step->callbacks,
                              .take = take_prediction,
                              .context = run,
+                             .is_part = true,
+                             .first = first,
+                             .end = end,
+                             .tally = run->progress ? &run->tally : NULL,
+                             .after_batch = run->progress ? progress_tick : NULL,
+                             .after_batch_context = run->progress,
                              .is_bad = run->pictures.is_bad};
     status = runner_run(&job, &run->totals);
     return network_close_store(&run->store, status);
@@ -335,6 +359,7 @@ size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
 void evaluation_close(struct evaluation *run, const char *error) {
     output_close(run->output, error);
     network_close_store(&run->store, error ? FILTAGS_ERROR_INTERNAL : FILTAGS_OK); /* a message that there is stays */
+    tally_free(&run->tally);
     predictions_destroy(run->predictions);
     filtags_engine_destroy(run->engine);
     network_close(&run->network);
