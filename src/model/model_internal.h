@@ -24,7 +24,6 @@ struct filtags_model {
 
 /* The open weight file of a model: itself, or a member of the archive. */
 struct weight_file {
-    struct buffer member;
     struct hdf5_file *hdf5;
 };
 

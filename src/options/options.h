@@ -48,6 +48,7 @@ enum option_id {
     OPTION_SEED_RN,
     OPTION_LIMIT,
     OPTION_STRICT,
+    OPTION_ISOLATE,
     OPTION_STORE,
     OPTION_K_Q,
     OPTION_M,
@@ -117,6 +118,7 @@ struct filtags_options {
     uint64_t seed_rn;              /* [0, 2^32-1] */
     uint64_t limit;                /* 0: all pictures */
     bool strict;
+    bool isolate;
     char *store;                   /* NULL: none */
 
     struct number_list k_q;        /* without repeats; empty: all in the file, or pipeline's two defaults */
