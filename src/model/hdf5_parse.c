@@ -477,7 +477,8 @@ static filtags_status list_group(struct lister *lister, hid_t group, const char 
 static filtags_status list_object(struct lister *lister, hid_t group, const char *name, const char *path,
                                   H5L_type_t link_type) {
     if (link_type != H5L_TYPE_HARD) return bad_link(path);
-    if (lister->depth > MAX_GROUP_DEPTH || ++lister->n_links > HDF5_MAX_DATASETS || strlen(path) >= HDF5_MAX_NAME_BYTES) {
+    if (lister->depth > MAX_GROUP_DEPTH || ++lister->n_links > HDF5_MAX_DATASETS ||
+        strlen(path) >= HDF5_MAX_NAME_BYTES) {
         return error_set(FILTAGS_ERROR_FORMAT, "'%.100s': at most %d objects, nested at most %d deep, expected",
                          path, HDF5_MAX_DATASETS, MAX_GROUP_DEPTH);
     }

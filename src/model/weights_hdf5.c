@@ -422,7 +422,8 @@ filtags_status hdf5_read_floats(struct hdf5_file *file, const char *path, const 
         return error_set(FILTAGS_ERROR_DATA, "%s: data set '%s' has changed since the model was loaded", file->name,
                          path);
     }
-    return dataset.value_bytes ? read_in_place(file, path, &dataset, values) : read_pieces(file, path, &dataset, values);
+    return dataset.value_bytes ? read_in_place(file, path, &dataset, values)
+                               : read_pieces(file, path, &dataset, values);
 }
 
 const char *hdf5_version_text(void) { return "HDF5 " FILTAGS_HDF5_VERSION; }

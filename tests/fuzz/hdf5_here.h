@@ -1,5 +1,5 @@
-/* hdf5_here.h - answers questions about HDF5 files in this process, without filtags-read: a fuzzer has to see libhdf5 and
- * what drives it. */
+/* hdf5_here.h - answers questions about HDF5 files in this process, without filtags-read: a fuzzer has to see libhdf5
+ * and what drives it. */
 #include <stdlib.h>
 #include <sys/mman.h>
 
