@@ -17,7 +17,7 @@ struct reader_task {
     unsigned cpu_sec; /* processor time for an answer; by the clock it may take READER_PATIENCE times as long */
 };
 
-enum { READER_TALK_FD = 0, READER_FD = 3, READER_PATIENCE = 10 };
+enum { READER_TALK_FD = 0, READER_FD = 3, READER_PATIENCE = 30 };
 
 /* Start one. IO: the program isn't there (the message says where it was looked for) or can't be started. MEMORY. */
 FILTAGS_MUST_USE filtags_status reader_start(const struct reader_task *task, struct reader_process **reader);
