@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -23,7 +24,7 @@
 struct reader_process {
     pid_t pid; /* 0: it has ended and been waited for, or is some other's to wait for */
     int socket;
-    unsigned cpu_sec;
+    struct reader_task task;
     bool has_started; /* it has said so, in its sandbox, before it looked at the file */
     char *program;
 };
@@ -100,8 +101,8 @@ static int choose_descriptors(posix_spawn_file_actions_t *actions, int socket, i
     int error = posix_spawn_file_actions_adddup2(actions, socket, READER_TALK_FD);
     if (!error) error = posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     if (!error) error = posix_spawn_file_actions_addopen(actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    if (!error) error = posix_spawn_file_actions_adddup2(actions, fd, READER_FD);
-    if (!error) error = posix_spawn_file_actions_addclosefrom_np(actions, READER_FD + 1);
+    if (!error && fd >= 0) error = posix_spawn_file_actions_adddup2(actions, fd, READER_FD);
+    if (!error) error = posix_spawn_file_actions_addclosefrom_np(actions, fd >= 0 ? READER_FD + 1 : READER_FD);
     return error;
 }
 
@@ -118,12 +119,14 @@ static int choose_attributes(posix_spawnattr_t *attributes) {
 }
 
 /* socket and fd are above the descriptors that the program gets. Returns an error number. */
-static int spawn(const char *program, const char *kind, int socket, int fd, pid_t *pid) {
+static int spawn(const struct reader_process *reader, int socket, int fd, pid_t *pid) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     struct buffer text = {0};
     char *environment[8] = {NULL};
-    char *arguments[] = {(char *)PROGRAM, (char *)kind, NULL};
+    char size[24];
+    snprintf(size, sizeof size, "%zu", reader->task.size_bytes);
+    char *arguments[] = {(char *)PROGRAM, (char *)reader->task.kind, fd < 0 ? size : NULL, NULL};
     if (posix_spawn_file_actions_init(&actions)) return ENOMEM;
     if (posix_spawnattr_init(&attributes)) {
         posix_spawn_file_actions_destroy(&actions);
@@ -132,7 +135,7 @@ static int spawn(const char *program, const char *kind, int socket, int fd, pid_
     choose_environment(environment, sizeof environment / sizeof *environment, &text);
     int error = text.has_failed ? ENOMEM : choose_descriptors(&actions, socket, fd);
     if (!error) error = choose_attributes(&attributes);
-    if (!error) error = posix_spawn(pid, program, &actions, &attributes, arguments, environment);
+    if (!error) error = posix_spawn(pid, reader->program, &actions, &attributes, arguments, environment);
     buffer_free(&text);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
@@ -140,10 +143,12 @@ static int spawn(const char *program, const char *kind, int socket, int fd, pid_
 }
 
 /* Start the program with a copy of each descriptor that is out of the way of those that it gets. */
-static filtags_status start_program(struct reader_process *reader, const struct reader_task *task, int socket) {
+static filtags_status start_program(struct reader_process *reader, int socket) {
     enum { OUT_OF_THE_WAY = 16 };
-    int talk = fcntl(socket, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY), file = fcntl(task->fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
-    int error = talk < 0 || file < 0 ? errno : spawn(reader->program, task->kind, talk, file, &reader->pid);
+    const bool has_file = reader->task.fd >= 0;
+    int talk = fcntl(socket, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    int file = has_file ? fcntl(reader->task.fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY) : -1;
+    int error = talk < 0 || (has_file && file < 0) ? errno : spawn(reader, talk, file, &reader->pid);
     if (talk >= 0) close(talk);
     if (file >= 0) close(file);
     if (!error) return FILTAGS_OK;
@@ -156,13 +161,13 @@ filtags_status reader_start(const struct reader_task *task, struct reader_proces
     struct reader_process *started = memory_new(1, sizeof *started);
     if (!started) return FILTAGS_ERROR_MEMORY;
     started->socket = -1;
-    started->cpu_sec = task->cpu_sec;
+    started->task = *task;
     filtags_status status = find_program(&started->program);
     if (!status && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets))
         status = error_set_errno(FILTAGS_ERROR_IO, "a socket for %s cannot be had", started->program);
     if (!status) {
         started->socket = sockets[0];
-        status = start_program(started, task, sockets[1]);
+        status = start_program(started, sockets[1]);
         close(sockets[1]);
     }
     if (status) reader_stop(started);
@@ -218,7 +223,7 @@ static filtags_status report_end(struct reader_process *reader, const char *file
     int state = wait_for_end(reader);
     if (state >= 0 && WIFSIGNALED(state) && WTERMSIG(state) == SIGXCPU) {
         return error_set(FILTAGS_ERROR_FORMAT, "%s: malformed file: reading it took more than %u s of processor time",
-                         file, reader->cpu_sec);
+                         file, reader->task.cpu_sec);
     }
     if (!reader->has_started) {
         return error_set(FILTAGS_ERROR_IO, "%s: %s, which was to read it, cannot start (%s %d)", file,
@@ -242,7 +247,7 @@ static void limit_processor_time(const struct reader_process *reader) {
     if (clock_getcpuclockid(reader->pid, &clock) || clock_gettime(clock, &used)) used.tv_sec = 0;
     struct rlimit limit;
     if (prlimit(reader->pid, RLIMIT_CPU, NULL, &limit)) return;
-    const rlim_t wanted = (rlim_t)used.tv_sec + reader->cpu_sec + 1;
+    const rlim_t wanted = (rlim_t)used.tv_sec + reader->task.cpu_sec + 1;
     limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
     prlimit(reader->pid, RLIMIT_CPU, &limit, NULL);
 }
@@ -303,14 +308,17 @@ static filtags_status report_talk(struct reader_process *reader, const char *fil
     case TALK_SLOW: break;
     }
     return error_set(FILTAGS_ERROR_FORMAT, "%s: malformed file: its reader gave no answer within %u s", file,
-                     reader->cpu_sec * READER_PATIENCE);
+                     reader->task.cpu_sec * READER_PATIENCE);
 }
 
 /* Whether it is the program of this version that is at the other end. */
 static filtags_status await_start(struct reader_process *reader, const char *file, time_t deadline) {
     struct wire_header header;
     if (reader->has_started) return FILTAGS_OK;
-    filtags_status status = report_talk(reader, file, receive(reader, &header, sizeof header, deadline));
+    enum talk talk = reader->task.fd < 0 && !send_all(reader, reader->task.bytes, reader->task.size_bytes)
+                         ? TALK_ENDED
+                         : receive(reader, &header, sizeof header, deadline);
+    filtags_status status = report_talk(reader, file, talk);
     if (status) return status;
     if (header.magic != WIRE_MAGIC || header.n_bytes != 0) {
         return error_set(FILTAGS_ERROR_IO, "%s: %s, which was to read it, is not of this version of filtags", file,
@@ -325,7 +333,7 @@ static filtags_status ask(struct reader_process *reader, const char *file, const
     struct wire_header header = {WIRE_MAGIC, question->size_bytes};
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    const time_t deadline = now.tv_sec + (time_t)reader->cpu_sec * READER_PATIENCE + 1;
+    const time_t deadline = now.tv_sec + (time_t)reader->task.cpu_sec * READER_PATIENCE + 1;
     limit_processor_time(reader);
     filtags_status status = await_start(reader, file, deadline);
     if (status) return status;

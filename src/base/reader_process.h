@@ -12,9 +12,11 @@
 struct reader_process;
 
 struct reader_task {
-    const char *kind; /* "hdf5", "pictures": the program's argument */
-    int fd;           /* what it gets as descriptor READER_FD; stays the caller's */
-    unsigned cpu_sec; /* processor time for an answer; by the clock it may take READER_PATIENCE times as long */
+    const char *kind;  /* "hdf5", "pictures": the program's argument */
+    int fd;            /* what it gets as descriptor READER_FD; stays the caller's. -1: it gets bytes in its place */
+    const void *bytes; /* sent before the first question, until which they must be there */
+    size_t size_bytes; /* of them: the program's second argument */
+    unsigned cpu_sec;  /* processor time for an answer; by the clock it may take READER_PATIENCE times as long */
 };
 
 enum { READER_TALK_FD = 0, READER_FD = 3, READER_PATIENCE = 30 };

@@ -70,7 +70,7 @@ static void give_back(const struct picture_reader *reader, size_t offset, size_t
 
 static filtags_status decode(struct picture_reader *reader, const struct image_source *source, struct image *image) {
     enum { LIMIT_SEC = 20, MOST_ANSWER_BYTES = 4096 };
-    const struct reader_task task = {"pictures", reader->memory, LIMIT_SEC};
+    const struct reader_task task = {.kind = "pictures", .fd = reader->memory, .cpu_sec = LIMIT_SEC};
     struct buffer question = {0}, answer = {0};
     filtags_status status = reader->process ? FILTAGS_OK : reader_start(&task, &reader->process);
     if (status) return status;

@@ -24,6 +24,7 @@ struct filtags_model {
 
 /* The open weight file of a model: itself, or a member of the archive. */
 struct weight_file {
+    struct buffer member;
     struct hdf5_file *hdf5;
 };
 

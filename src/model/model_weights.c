@@ -27,17 +27,16 @@ filtags_status model_read_member(const filtags_model *model, struct archive *arc
 
 void weight_file_close(struct weight_file *file) {
     hdf5_close(file->hdf5);
+    buffer_free(&file->member);
     *file = (struct weight_file){0};
 }
 
 filtags_status weight_file_open_member(const filtags_model *model, struct archive *archive,
                                        struct weight_file *file) {
-    struct buffer member = {0};
     char *name = memory_format("%s: %s", model->path, WEIGHTS_MEMBER);
     if (!name) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = model_read_member(model, archive, WEIGHTS_MEMBER, LIMIT_WEIGHTS_BYTES, &member);
-    if (!status) status = hdf5_open_bytes(name, member.data, member.size_bytes, &file->hdf5);
-    buffer_free(&member);
+    filtags_status status = model_read_member(model, archive, WEIGHTS_MEMBER, LIMIT_WEIGHTS_BYTES, &file->member);
+    if (!status) status = hdf5_open_bytes(name, buffer_text(&file->member), file->member.size_bytes, &file->hdf5);
     free(name);
     return status;
 }

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,16 +18,17 @@
 
 struct hdf5_file {
     char *name;
-    int fd;
+    int fd;            /* -1: the file lies in memory */
+    const char *bytes; /* there */
     size_t size_bytes;
     void *session; /* the backend's */
 };
 
 /* ------------------------------------------------------------------ who answers */
 
-static filtags_status start_reader(int fd, size_t size_bytes, void **session) {
+static filtags_status start_reader(int fd, const void *bytes, size_t size_bytes, void **session) {
     enum { LEAST_SEC = 5, BYTES_A_SEC = 32 << 20 }; /* reading takes milliseconds, unpacking 200 MB a second */
-    const struct reader_task task = {"hdf5", fd, LEAST_SEC + (unsigned)(size_bytes / BYTES_A_SEC)};
+    const struct reader_task task = {"hdf5", fd, bytes, size_bytes, LEAST_SEC + (unsigned)(size_bytes / BYTES_A_SEC)};
     struct reader_process *reader;
     filtags_status status = reader_start(&task, &reader);
     if (!status) *session = reader;
@@ -83,30 +83,40 @@ static filtags_status finish(const struct hdf5_file *file, struct exchange *exch
 
 /* ------------------------------------------------------------------ opening */
 
-static filtags_status open_fd(const char *file_name, struct hdf5_file *opened) {
+static filtags_status measure(struct hdf5_file *file) {
     struct stat info;
+    if (file->bytes) return FILTAGS_OK;
+    if (fstat(file->fd, &info)) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be examined", file->name);
+    file->size_bytes = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : 0;
+    return FILTAGS_OK;
+}
+
+static filtags_status begin_session(const char *file_name, struct hdf5_file *opened) {
     struct exchange exchange;
     opened->name = memory_copy_string(file_name);
     if (!opened->name) return FILTAGS_ERROR_MEMORY;
-    if (fstat(opened->fd, &info)) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be examined", file_name);
-    if (!S_ISREG(info.st_mode) || info.st_size <= 0)
+    filtags_status status = measure(opened);
+    if (status) return status;
+    if (opened->size_bytes == 0)
         return error_set(FILTAGS_ERROR_FORMAT, "%s: HDF5 data expected, found none", file_name);
-    opened->size_bytes = (size_t)info.st_size;
-    filtags_status status = backend->open(opened->fd, opened->size_bytes, &opened->session);
+    status = backend->open(opened->fd, opened->bytes, opened->size_bytes, &opened->session);
     if (status) return status;
     begin(&exchange, HDF5_ASK_OPEN);
     return finish(opened, &exchange, ask(opened, &exchange), true);
 }
 
 /* fd is the file's from here on. */
-static filtags_status open_file(const char *file_name, int fd, struct hdf5_file **file) {
+static filtags_status open_file(const char *file_name, int fd, const void *bytes, size_t size_bytes,
+                                struct hdf5_file **file) {
     struct hdf5_file *opened = memory_new(1, sizeof *opened);
     if (!opened) {
-        close(fd);
+        if (fd >= 0) close(fd);
         return FILTAGS_ERROR_MEMORY;
     }
     opened->fd = fd;
-    filtags_status status = open_fd(file_name, opened);
+    opened->bytes = bytes;
+    opened->size_bytes = size_bytes;
+    filtags_status status = begin_session(file_name, opened);
     if (status) hdf5_close(opened);
     else *file = opened;
     return status;
@@ -115,29 +125,11 @@ static filtags_status open_file(const char *file_name, int fd, struct hdf5_file 
 filtags_status hdf5_open(const char *file_name, struct hdf5_file **file) {
     int fd = open(file_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang */
     if (fd < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be opened", file_name);
-    return open_file(file_name, fd, file);
-}
-
-static bool write_all(int fd, const char *bytes, size_t size_bytes) {
-    while (size_bytes) {
-        ssize_t n = write(fd, bytes, size_bytes);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        bytes += n;
-        size_bytes -= (size_t)n;
-    }
-    return true;
+    return open_file(file_name, fd, NULL, 0, file);
 }
 
 filtags_status hdf5_open_bytes(const char *file_name, const void *bytes, size_t size_bytes, struct hdf5_file **file) {
-    int fd = memfd_create("filtags-hdf5", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || !write_all(fd, bytes, size_bytes) ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
-        filtags_status status = error_set_errno(FILTAGS_ERROR_MEMORY, "%s: memory for it cannot be had", file_name);
-        if (fd >= 0) close(fd);
-        return status;
-    }
-    return open_file(file_name, fd, file);
+    return open_file(file_name, -1, bytes, size_bytes, file);
 }
 
 void hdf5_close(struct hdf5_file *file) {
@@ -341,6 +333,10 @@ static bool is_native(const struct hdf5_dataset *dataset) {
 static filtags_status read_at(const struct hdf5_file *file, const char *path, uint64_t offset, void *bytes,
                               size_t n_bytes) {
     char *next = bytes;
+    if (file->bytes) {
+        memcpy(bytes, file->bytes + offset, n_bytes);
+        return FILTAGS_OK;
+    }
     while (n_bytes) {
         ssize_t n = pread(file->fd, next, n_bytes, (off_t)offset);
         if (n < 0 && errno == EINTR) continue;

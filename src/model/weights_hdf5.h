@@ -16,7 +16,7 @@ struct hdf5_file;
  * or answers nonsense, then or later). */
 FILTAGS_MUST_USE filtags_status hdf5_open(const char *file_name, struct hdf5_file **file);
 
-/* Open a file that lies in memory; the bytes are copied. file_name is for messages. */
+/* Open a file that lies in memory; the bytes are not copied and must outlive the file. file_name is for messages. */
 FILTAGS_MUST_USE filtags_status
 hdf5_open_bytes(const char *file_name, const void *bytes, size_t size_bytes, struct hdf5_file **file);
 
@@ -55,9 +55,9 @@ hdf5_read_floats(struct hdf5_file *file, const char *path, const size_t *dim, si
 /* "HDF5 1.10.8". Static. */
 const char *hdf5_version_text(void);
 
-/* Who answers questions about a file. fd is the file, size_bytes long; answer gets an empty buffer. */
+/* Who answers questions about a file. The file is fd, or, where that is -1, bytes; answer gets an empty buffer. */
 struct hdf5_backend {
-    filtags_status (*open)(int fd, size_t size_bytes, void **session);
+    filtags_status (*open)(int fd, const void *bytes, size_t size_bytes, void **session);
     filtags_status (*ask)(void *session, const char *file_name, const struct buffer *question, size_t most_bytes,
                           struct buffer *answer);
     void (*close)(void *session);

@@ -27,7 +27,7 @@ FAKE = """#!{python} -IS
 import os, signal, socket, struct, subprocess, sys
 MAGIC, READER, QUESTIONS, MODE = {magic}, {reader!r}, {questions!r}, {mode!r}
 if sys.argv[1] != MODE:
-    os.execv(READER, [READER, sys.argv[1]])
+    os.execv(READER, [READER, *sys.argv[1:]])
 talk = socket.socket(fileno=0)
 def number(*values): return struct.pack("<%dQ" % len(values), *values)
 def numbers(payload): return struct.unpack("<%dQ" % (len(payload) // 8), payload[:len(payload) // 8 * 8])
