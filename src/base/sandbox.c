@@ -50,10 +50,11 @@ static const int harmless[] = {
 /* Everything else fails with EPERM. That is as good as a kill, and a library that tries something harmless, such as to
  * look up the number of processors, goes on without it. */
 static bool filter_calls(int talk_fd) {
-    const struct scmp_arg_cmp on_talk_fd = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)talk_fd);
+    const struct scmp_arg_cmp on_talk_fd = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)talk_fd, 0);
     const struct scmp_arg_cmp anonymous = SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS);
     const struct scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
-    const struct scmp_arg_cmp own_process = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()); /* abort() raises a signal */
+    /* abort() raises a signal */
+    const struct scmp_arg_cmp own_process = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(1));
     if (!filter) return false;
     bool is_made = true;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -20,6 +21,11 @@ struct picture_reader {
 
 /* Memory of a size that neither side can change: else the other one could make this process read behind its end. */
 static filtags_status make_room(struct picture_reader *reader) {
+    struct rlimit limit; /* past which the system would send a signal */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < IMAGE_ROOM_BYTES) {
+        return error_set(FILTAGS_ERROR_MEMORY, "decoding pictures in another process takes a limit on file sizes "
+                         "(ulimit -f) of at least %zu bytes, found %zu", IMAGE_ROOM_BYTES, (size_t)limit.rlim_cur);
+    }
     reader->memory = memfd_create("filtags-picture", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (reader->memory < 0 || ftruncate(reader->memory, (off_t)IMAGE_ROOM_BYTES) ||
         fcntl(reader->memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))

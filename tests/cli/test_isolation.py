@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -102,7 +103,8 @@ def folder(tmp_path, name):
 ])
 def test_a_reader_that_ends(fake, behaviour, message):
     fake(behaviour)
-    assert steps.fail("layers", steps.MODEL_H5).startswith(f"filtags layers: {steps.MODEL_H5}: malformed file: {message}")
+    expected = f"filtags layers: {steps.MODEL_H5}: malformed file: {message}"
+    assert steps.fail("layers", steps.MODEL_H5).startswith(expected)
 
 
 def test_files_that_libhdf5_cannot_read():
@@ -430,6 +432,15 @@ def test_no_decoder_is_no_pictures_fault(fake, images, tmp_path):
     assert "left out" not in result.stderr
 
 
+def test_a_limit_of_file_sizes(images, tmp_path):
+    """It holds for memory that is shared, too; a model doesn't need any."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    steps.activations(images, folder(tmp_path, "here"), preexec_fn=limit)
+    result = steps.activations(images, folder(tmp_path, "out"), "--isolate", status=1, preexec_fn=limit)
+    assert "takes a limit on file sizes (ulimit -f) of at least 1610612734 bytes, found 1048576" in result.stderr
+
+
 def test_nothing_outlives_a_killed_run(images, tmp_path, monkeypatch):
     """A reader that waits for questions ends when the program is killed."""
     path = tmp_path / "reader"
@@ -438,8 +449,8 @@ def test_nothing_outlives_a_killed_run(images, tmp_path, monkeypatch):
     monkeypatch.setenv("FILTAGS_READER", str(path))
     for i in range(400):
         shutil.copy(next((images / "a").iterdir()), images / "b" / f"copy{i}.png")
-    process = subprocess.Popen([steps.FILTAGS, "activations", "--model", steps.MODEL, "--images-dir", images, "--isolate",
-                                "--save-dir", folder(tmp_path, "out"), "--quiet"])
+    process = subprocess.Popen([steps.FILTAGS, "activations", "--model", steps.MODEL, "--images-dir", images,
+                                "--isolate", "--save-dir", folder(tmp_path, "out"), "--quiet"])
     while process.poll() is None and (not (tmp_path / "pids").exists() or
                                       len((tmp_path / "pids").read_text().split()) < 3):
         time.sleep(0.01)
