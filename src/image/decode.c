@@ -7,10 +7,6 @@
 #include "base/memory.h"
 #include "image/image.h"
 
-/* Pillow's Image.MAX_IMAGE_PIXELS; twice as many is an error there */
-static const size_t MAX_PIXELS = 2 * (size_t)89478485;
-static const size_t MAX_FILE_BYTES = (size_t)1 << 30;
-
 struct format {
     const char *name;  /* as messages say it */
     size_t offset;     /* of the signature in the file */
@@ -81,9 +77,9 @@ filtags_status image_allocate(const struct image_source *source, size_t width, s
         return error_set(FILTAGS_ERROR_FORMAT, "%s: a picture of at least 1 x 1 pixels expected, found %zu x %zu",
                          source->path, width, height);
     }
-    if (height > MAX_PIXELS / width) {
+    if (height > IMAGE_MAX_PIXELS / width) {
         return error_set(FILTAGS_ERROR_UNSUPPORTED, "%s: at most %zu pixels expected, found %zu x %zu", source->path,
-                         MAX_PIXELS, width, height);
+                         IMAGE_MAX_PIXELS, width, height);
     }
     uint8_t *pixels = memory_new(width * height, channels);
     if (!pixels) return FILTAGS_ERROR_MEMORY;
@@ -97,7 +93,7 @@ void image_free(struct image *image) {
 }
 
 filtags_status image_read_file(const char *path, struct buffer *contents) {
-    return file_read(path, MAX_FILE_BYTES, contents);
+    return file_read(path, IMAGE_MAX_FILE_BYTES, contents);
 }
 
 filtags_status image_open(const char *path, struct image *image) {
@@ -117,13 +113,6 @@ static filtags_status write_pixels(struct image *image, size_t height, size_t wi
     if (!status) status = image_write_tensor(image, height, width, preprocess, pixels);
     image_free(image);
     return status;
-}
-
-filtags_status image_load_bytes(const struct image_source *source, size_t height, size_t width, size_t channels,
-                                filtags_preprocess preprocess, float *pixels) {
-    struct image image = {0};
-    filtags_status status = image_decode(source, &image);
-    return status ? status : write_pixels(&image, height, width, channels, preprocess, pixels);
 }
 
 filtags_status filtags_image_load(const char *path, size_t height, size_t width, size_t channels,

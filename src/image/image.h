@@ -14,6 +14,10 @@
 #include "base/buffer.h"
 #include "filtags.h"
 
+/* Pillow's Image.MAX_IMAGE_PIXELS; twice as many is an error there */
+#define IMAGE_MAX_PIXELS (2 * (size_t)89478485)
+#define IMAGE_MAX_FILE_BYTES ((size_t)1 << 30)
+
 /* A decoded picture. Zero-initialise; free with image_free. */
 struct image {
     size_t width, height;
@@ -55,11 +59,8 @@ FILTAGS_MUST_USE filtags_status image_encode_jpeg(const struct image *image, int
 
 void image_free(struct image *image);
 
-/* filtags_image_load in two parts, for who needs the file's bytes as well: read it (at most 1 GiB; the caller frees
- * contents), and make a network's input of it. */
+/* Read a file for image_decode, at most IMAGE_MAX_FILE_BYTES. The caller frees contents. IO, UNSUPPORTED. */
 FILTAGS_MUST_USE filtags_status image_read_file(const char *path, struct buffer *contents);
-FILTAGS_MUST_USE filtags_status image_load_bytes(const struct image_source *source, size_t height, size_t width,
-                                                 size_t channels, filtags_preprocess preprocess, float *pixels);
 
 /* ---- for the decoders */
 

@@ -340,11 +340,17 @@ static const char *legacy_group(enum weight_layout layout) {
 }
 
 filtags_status keras_find_layout(const char *file_name, struct hdf5_file *file, enum weight_layout *layout) {
-    if (hdf5_has_names(file, "layer_names")) *layout = WEIGHTS_LEGACY;
-    else if (hdf5_has(file, WHOLE_MODEL_GROUP)) *layout = WEIGHTS_WHOLE_MODEL;
-    else if (hdf5_has(file, KERAS3_CONTAINER) || hdf5_has(file, OLD_CONTAINER)) *layout = WEIGHTS_KERAS3;
-    else return error_set(FILTAGS_ERROR_FORMAT, "%s: weights by Keras expected, the file has neither 'layer_names' nor "
-                          "'%s' nor '%s'", file_name, WHOLE_MODEL_GROUP, KERAS3_CONTAINER);
+    bool is_legacy = false, is_whole = false, is_keras3 = false;
+    filtags_status status = hdf5_has_names(file, "layer_names", &is_legacy);
+    if (!status) status = hdf5_has(file, WHOLE_MODEL_GROUP, &is_whole);
+    if (!status) status = hdf5_has(file, KERAS3_CONTAINER, &is_keras3);
+    if (!status && !is_keras3) status = hdf5_has(file, OLD_CONTAINER, &is_keras3);
+    if (status) return status;
+    if (!is_legacy && !is_whole && !is_keras3) {
+        return error_set(FILTAGS_ERROR_FORMAT, "%s: weights by Keras expected, the file has neither 'layer_names' nor "
+                         "'%s' nor '%s'", file_name, WHOLE_MODEL_GROUP, KERAS3_CONTAINER);
+    }
+    *layout = is_legacy ? WEIGHTS_LEGACY : is_whole ? WEIGHTS_WHOLE_MODEL : WEIGHTS_KERAS3;
     return FILTAGS_OK;
 }
 

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/rehearsal.h"
 #include "model/keras_apps/keras_apps.h"
 #include "model/model_internal.h"
 
@@ -162,48 +161,11 @@ fail:
     return status;
 }
 
-/* ------------------------------------------------------------------ rehearsal */
-
-/* Weights of larger files are not read twice: what is in one piece there can't lead libhdf5 astray. */
-static const size_t LIMIT_REHEARSED_BYTES = (size_t)64 << 20;
-
-struct load_job {
-    const char *path;
-    const unsigned char *start;
-    size_t n_start, size_bytes, height, width;
-};
-
-static void load_and_forget(void *context) {
-    const struct load_job *job = context;
-    filtags_model *model;
-    if (load(job->path, NULL, 0, job->start, job->n_start, job->height, job->width, &model)) return;
-    if (job->size_bytes > LIMIT_REHEARSED_BYTES) return;
-    bool *is_needed = memory_new(model->graph.n_nodes, sizeof *is_needed);
-    if (!is_needed) return;
-    memset(is_needed, true, model->graph.n_nodes * sizeof *is_needed);
-    if (model_read_weights(model, is_needed)) return; /* the parent will find the same, and say so */
-}
-
-/* Whether libhdf5 gets through the file. A large archive is spared: its checksum has to be computed as it is. */
-static filtags_status rehearse_load(const struct load_job *job) {
-    enum { LIMIT_SEC = 5 }; /* loading takes milliseconds */
-    bool is_archive = job->n_start >= 2 && job->start[0] == 'P';
-    if (is_archive && job->size_bytes > LIMIT_REHEARSED_BYTES) return FILTAGS_OK;
-    enum rehearsal_outcome outcome = rehearse(load_and_forget, (void *)job, LIMIT_SEC);
-    if (outcome != REHEARSAL_CRASHED && outcome != REHEARSAL_HUNG) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_FORMAT,
-                     "%s: a whole HDF5 file expected, found a malformed one: the HDF5 library %s it", job->path,
-                     outcome == REHEARSAL_HUNG ? "gets no end with" : "crashes on");
-}
-
 filtags_status filtags_model_load(const char *path, size_t height, size_t width, filtags_model **model) {
     unsigned char start[8];
-    struct stat info = {0};
-    struct load_job job = {.path = path, .start = start, .height = height, .width = width};
-    filtags_status status = read_start(path, start, &job.n_start);
-    if (!status && stat(path, &info) == 0) job.size_bytes = (size_t)info.st_size;
-    if (!status) status = rehearse_load(&job);
-    return status ? status : load(path, NULL, 0, start, job.n_start, height, width, model);
+    size_t n_start = 0;
+    filtags_status status = read_start(path, start, &n_start);
+    return status ? status : load(path, NULL, 0, start, n_start, height, width, model);
 }
 
 filtags_status model_load_bytes(const char *name, const void *bytes, size_t size_bytes, size_t height, size_t width,

@@ -7,8 +7,7 @@
 /* The graph, as loaded. Valid while the model is. */
 const struct graph *model_graph(const filtags_model *model);
 
-/* Reading weights node by node, so that no more of them than necessary is in memory twice. One thread at a time
- * (libhdf5 is not used by two at once). */
+/* Reading weights node by node, so that no more of them than necessary is in memory twice. One thread at a time. */
 struct weight_reader;
 FILTAGS_MUST_USE filtags_status weight_reader_open(filtags_model *model, struct weight_reader **reader);
 

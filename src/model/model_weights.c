@@ -36,7 +36,7 @@ filtags_status weight_file_open_member(const filtags_model *model, struct archiv
     char *name = memory_format("%s: %s", model->path, WEIGHTS_MEMBER);
     if (!name) return FILTAGS_ERROR_MEMORY;
     filtags_status status = model_read_member(model, archive, WEIGHTS_MEMBER, LIMIT_WEIGHTS_BYTES, &file->member);
-    if (!status) status = hdf5_open_bytes(name, file->member.data, file->member.size_bytes, &file->hdf5);
+    if (!status) status = hdf5_open_bytes(name, buffer_text(&file->member), file->member.size_bytes, &file->hdf5);
     free(name);
     return status;
 }

@@ -1,544 +1,280 @@
 #include "model/weights_hdf5.h"
 
-#define H5_USE_110_API /* the same functions from HDF5 1.10 to 1.14 */
-#include <hdf5.h>
-#include <stdio.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "model/graph_builder.h"
-
-enum { MAX_GROUP_DEPTH = 64, MAX_DATASETS = 1000000, MAX_NAMES = 200000, MAX_NAME_BYTES = 4096 };
-static const size_t MAX_TEXT_BYTES = (size_t)64 << 20;
-
-struct image { /* a file in memory */
-    void *bytes;
-    size_t size_bytes;
-};
+#include "base/reader_place.h" /* made by meson */
+#include "base/reader_process.h"
+#include "base/wire.h"
+#include "model/hdf5_serve.h"
 
 struct hdf5_file {
-    hid_t id;
     char *name;
+    int fd;            /* -1: the file lies in memory */
+    const char *bytes; /* there */
     size_t size_bytes;
-    struct image image;
+    void *session; /* the backend's */
 };
+
+/* ------------------------------------------------------------------ who answers */
+
+static filtags_status start_reader(int fd, const void *bytes, size_t size_bytes, void **session) {
+    enum { LEAST_SEC = 5, BYTES_A_SEC = 32 << 20 }; /* reading takes milliseconds, unpacking 200 MB a second */
+    const struct reader_task task = {"hdf5", fd, bytes, size_bytes, LEAST_SEC + (unsigned)(size_bytes / BYTES_A_SEC)};
+    struct reader_process *reader;
+    filtags_status status = reader_start(&task, &reader);
+    if (!status) *session = reader;
+    return status;
+}
+
+static filtags_status ask_reader(void *session, const char *file_name, const struct buffer *question,
+                                 size_t most_bytes, struct buffer *answer) {
+    return reader_ask(session, file_name, question, most_bytes, answer);
+}
+
+static void stop_reader(void *session) { reader_stop(session); }
+
+static const struct hdf5_backend in_reader = {start_reader, ask_reader, stop_reader};
+static const struct hdf5_backend *backend = &in_reader;
+
+void hdf5_set_backend(const struct hdf5_backend *other) { backend = other; }
+
+/* A question on its way, and what has come of it. */
+struct exchange {
+    struct buffer question, answer;
+    size_t most_bytes;       /* of the answer */
+    struct wire_reader said; /* the rest of it */
+};
+
+static void begin(struct exchange *exchange, enum hdf5_question question) {
+    enum { MOST_BYTES = 256 << 20 };
+    *exchange = (struct exchange){.most_bytes = MOST_BYTES};
+    wire_put_number(&exchange->question, question);
+}
+
+static void end(struct exchange *exchange) {
+    buffer_free(&exchange->question);
+    buffer_free(&exchange->answer);
+}
+
+/* Get the answer; the exchange has to be ended either way. */
+static filtags_status ask(const struct hdf5_file *file, struct exchange *exchange) {
+    filtags_status status =
+        backend->ask(file->session, file->name, &exchange->question, exchange->most_bytes, &exchange->answer);
+    exchange->said = (struct wire_reader){buffer_text(&exchange->answer), exchange->answer.size_bytes, false};
+    return status ? status : reader_take_status(file->name, &exchange->said);
+}
+
+/* The end of an exchange whose answer should be at its end, and made sense if makes_sense. */
+static filtags_status finish(const struct hdf5_file *file, struct exchange *exchange, filtags_status status,
+                             bool makes_sense) {
+    if (!status && (!makes_sense || !wire_is_at_end(&exchange->said))) status = reader_refuse(file->name);
+    end(exchange);
+    return status;
+}
 
 /* ------------------------------------------------------------------ opening */
 
-/* libhdf5 would copy the image twice. It is asked to use the one buffer in place: "allocating" gives that buffer, and
- * copying it onto itself or freeing it does nothing. */
-static void *image_malloc(size_t size_bytes, H5FD_file_image_op_t op, void *user) {
-    struct image *image = user;
-    (void)op;
-    return size_bytes == image->size_bytes ? image->bytes : NULL;
-}
-
-static void *image_memcpy(void *to, const void *from, size_t size_bytes, H5FD_file_image_op_t op, void *user) {
-    (void)size_bytes;
-    (void)op;
-    (void)user;
-    return to == from ? to : NULL;
-}
-
-static void *image_realloc(void *bytes, size_t size_bytes, H5FD_file_image_op_t op, void *user) {
-    (void)op;
-    return size_bytes == ((struct image *)user)->size_bytes ? bytes : NULL; /* opened read-only: never grows */
-}
-
-static herr_t image_free(void *bytes, H5FD_file_image_op_t op, void *user) {
-    (void)bytes;
-    (void)op;
-    (void)user;
-    return 0;
-}
-
-static void *image_share_user(void *user) { return user; }
-
-static herr_t image_free_user(void *user) {
-    (void)user;
-    return 0;
-}
-
-static void silence_library(void) {
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* errors are ours to report */
-    H5PLset_loading_state(0);
-}
-
-static hid_t make_access(struct image *image) {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (access < 0) return -1;
-    herr_t failed = 0;
-    if (image) {
-        H5FD_file_image_callbacks_t callbacks = {image_malloc, image_memcpy,     image_realloc, image_free,
-                                                 image_share_user, image_free_user, image};
-        failed = H5Pset_fapl_core(access, 65536, 0) < 0 || H5Pset_file_image_callbacks(access, &callbacks) < 0 ||
-                 H5Pset_file_image(access, image->bytes, image->size_bytes) < 0;
-    }
-#if H5_VERSION_GE(1, 10, 7)
-    else { /* read-only media and some network file systems have no locks */
-        failed = H5Pset_file_locking(access, 0, 1) < 0;
-    }
-#endif
-    if (failed) {
-        H5Pclose(access);
-        return -1;
-    }
-    return access;
-}
-
-static filtags_status open_file(const char *path, const char *file_name, struct image *image,
-                                struct hdf5_file **file) {
-    hsize_t size_bytes = 0;
-    struct hdf5_file *opened = memory_new(1, sizeof *opened);
-    hid_t access = -1;
-    if (!opened) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = FILTAGS_ERROR_MEMORY;
-    opened->id = -1;
-    opened->name = memory_copy_string(file_name);
-    if (!opened->name) goto fail;
-    if (image) opened->image = *image;
-    silence_library();
-    access = make_access(image ? &opened->image : NULL);
-    if (access >= 0) opened->id = H5Fopen(path, H5F_ACC_RDONLY, access);
-    if (opened->id < 0 || H5Fget_filesize(opened->id, &size_bytes) < 0) {
-        status = error_set(FILTAGS_ERROR_FORMAT, "%s: a whole HDF5 file expected, it is damaged or truncated",
-                           file_name);
-        goto fail;
-    }
-    H5Pclose(access);
-    opened->size_bytes = (size_t)size_bytes;
-    *file = opened;
+static filtags_status measure(struct hdf5_file *file) {
+    struct stat info;
+    if (file->bytes) return FILTAGS_OK;
+    if (fstat(file->fd, &info)) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be examined", file->name);
+    file->size_bytes = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : 0;
     return FILTAGS_OK;
-fail:
-    if (access >= 0) H5Pclose(access);
-    hdf5_close(opened);
+}
+
+static filtags_status begin_session(const char *file_name, struct hdf5_file *opened) {
+    struct exchange exchange;
+    opened->name = memory_copy_string(file_name);
+    if (!opened->name) return FILTAGS_ERROR_MEMORY;
+    filtags_status status = measure(opened);
+    if (status) return status;
+    if (opened->size_bytes == 0)
+        return error_set(FILTAGS_ERROR_FORMAT, "%s: HDF5 data expected, found none", file_name);
+    status = backend->open(opened->fd, opened->bytes, opened->size_bytes, &opened->session);
+    if (status) return status;
+    begin(&exchange, HDF5_ASK_OPEN);
+    return finish(opened, &exchange, ask(opened, &exchange), true);
+}
+
+/* fd is the file's from here on. */
+static filtags_status open_file(const char *file_name, int fd, const void *bytes, size_t size_bytes,
+                                struct hdf5_file **file) {
+    struct hdf5_file *opened = memory_new(1, sizeof *opened);
+    if (!opened) {
+        if (fd >= 0) close(fd);
+        return FILTAGS_ERROR_MEMORY;
+    }
+    opened->fd = fd;
+    opened->bytes = bytes;
+    opened->size_bytes = size_bytes;
+    filtags_status status = begin_session(file_name, opened);
+    if (status) hdf5_close(opened);
+    else *file = opened;
     return status;
 }
 
 filtags_status hdf5_open(const char *file_name, struct hdf5_file **file) {
-    return open_file(file_name, file_name, NULL, file);
+    int fd = open(file_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang */
+    if (fd < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be opened", file_name);
+    return open_file(file_name, fd, NULL, 0, file);
 }
 
 filtags_status hdf5_open_bytes(const char *file_name, const void *bytes, size_t size_bytes, struct hdf5_file **file) {
-    struct image image = {(void *)bytes, size_bytes}; /* never written to: the file is opened read-only */
-    if (size_bytes == 0) return error_set(FILTAGS_ERROR_FORMAT, "%s: HDF5 data expected, found none", file_name);
-    return open_file("memory", file_name, &image, file);
+    return open_file(file_name, -1, bytes, size_bytes, file);
 }
 
 void hdf5_close(struct hdf5_file *file) {
     if (!file) return;
-    if (file->id >= 0) H5Fclose(file->id);
+    if (file->session) backend->close(file->session);
+    if (file->fd >= 0) close(file->fd);
     free(file->name);
     free(file);
 }
 
-/* ------------------------------------------------------------------ links */
-
-static filtags_status bad_link(const struct hdf5_file *file, const char *path) {
-    return error_set(FILTAGS_ERROR_UNSUPPORTED, "%s: '%s' is a soft or external link, which is not supported",
-                     file->name, path);
-}
-
-/* Whether every part of a path is a hard link. *is_missing: some part isn't there. */
-static bool follow_hard_links(const struct hdf5_file *file, const char *path, bool *is_missing) {
-    char part[MAX_NAME_BYTES];
-    H5L_info_t info;
-    size_t length = strlen(path);
-    *is_missing = length >= sizeof part;
-    if (*is_missing) return true;
-    for (size_t i = 1; i <= length; i++) {
-        if (i < length && path[i] != '/') continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (H5Lget_info(file->id, part, &info, H5P_DEFAULT) < 0) {
-            *is_missing = true;
-            return true;
-        }
-        if (info.type != H5L_TYPE_HARD) return false;
-    }
-    return true;
-}
-
-/* Open a group or data set by its path. what: "group". */
-static filtags_status open_object(const struct hdf5_file *file, const char *path, H5I_type_t type, const char *what,
-                                  hid_t *object) {
-    bool is_missing;
-    if (!follow_hard_links(file, path, &is_missing)) return bad_link(file, path);
-    if (!*path) path = "/"; /* the root group has no link of its own */
-    hid_t opened = is_missing ? -1 : H5Oopen(file->id, path, H5P_DEFAULT);
-    if (opened < 0) return error_set(FILTAGS_ERROR_FORMAT, "%s: %s '%s' is missing or damaged", file->name, what, path);
-    if (H5Iget_type(opened) != type) {
-        H5Oclose(opened);
-        return error_set(FILTAGS_ERROR_FORMAT, "%s: '%s' is not a %s", file->name, path, what);
-    }
-    *object = opened;
-    return FILTAGS_OK;
-}
-
-bool hdf5_has(struct hdf5_file *file, const char *path) {
-    bool is_missing;
-    return follow_hard_links(file, path, &is_missing) && !is_missing;
-}
-
-/* ------------------------------------------------------------------ attributes */
-
-/* The strings of an attribute while it is read. */
-struct strings {
-    hid_t attribute, type, space, memory_type;
-    bool is_text, is_variable;
-    size_t n, item_bytes;
-    char *items; /* n fixed strings of item_bytes, or n char pointers by libhdf5 */
-};
-
-static void strings_close(struct strings *strings) {
-    if (strings->items && strings->is_variable) {
-        H5Dvlen_reclaim(strings->memory_type, strings->space, H5P_DEFAULT, strings->items);
-    }
-    free(strings->items);
-    if (strings->memory_type >= 0) H5Tclose(strings->memory_type);
-    if (strings->space >= 0) H5Sclose(strings->space);
-    if (strings->type >= 0) H5Tclose(strings->type);
-    if (strings->attribute >= 0) H5Aclose(strings->attribute);
-}
-
-/* Find out what the attribute is, and within which limits. false: damaged or absurd. */
-static bool strings_examine(const struct hdf5_file *file, struct strings *strings) {
-    strings->type = H5Aget_type(strings->attribute);
-    strings->space = H5Aget_space(strings->attribute);
-    if (strings->type < 0 || strings->space < 0) return false;
-    hssize_t n = H5Sget_simple_extent_npoints(strings->space);
-    if (n < 0 || n > MAX_NAMES) return false;
-    strings->n = (size_t)n;
-    strings->is_text = H5Tget_class(strings->type) == H5T_STRING;
-    if (!strings->is_text) return true;
-    htri_t is_variable = H5Tis_variable_str(strings->type);
-    if (is_variable < 0) return false;
-    strings->is_variable = is_variable > 0;
-    strings->item_bytes = strings->is_variable ? sizeof(char *) : H5Tget_size(strings->type);
-    /* no attribute is larger than its file */
-    return strings->item_bytes > 0 && strings->item_bytes <= MAX_TEXT_BYTES &&
-           (strings->n == 0 || strings->is_variable || strings->item_bytes <= file->size_bytes / strings->n);
-}
-
-static bool strings_read(struct strings *strings) {
-    strings->memory_type = H5Tcopy(strings->type);
-    if (strings->memory_type < 0) return false;
-    strings->items = memory_new(strings->n, strings->item_bytes);
-    if (!strings->items) return false;
-    if (strings->n == 0) return true;
-    bool is_read = H5Aread(strings->attribute, strings->memory_type, strings->items) >= 0;
-    if (!is_read && strings->is_variable) memset(strings->items, 0, strings->n * strings->item_bytes);
-    return is_read;
-}
-
-/* Copy string i; NULL: out of memory. */
-static char *strings_copy(const struct strings *strings, size_t i) {
-    if (strings->is_variable) {
-        const char *text = ((char **)(void *)strings->items)[i];
-        return memory_copy_string(text ? text : "");
-    }
-    const char *text = strings->items + i * strings->item_bytes;
-    size_t n = strnlen(text, strings->item_bytes);
-    while (n && text[n - 1] == ' ' && H5Tget_strpad(strings->type) == H5T_STR_SPACEPAD) n--;
-    return memory_format("%.*s", (int)n, text);
-}
-
-static filtags_status strings_open(const struct hdf5_file *file, hid_t object, const char *place, const char *name,
-                                   struct strings *strings) {
-    *strings = (struct strings){-1, -1, -1, -1, false, false, 0, 0, NULL};
-    strings->attribute = H5Aopen(object, name, H5P_DEFAULT);
-    if (strings->attribute >= 0 && strings_examine(file, strings) && (!strings->is_text || strings_read(strings))) {
-        return FILTAGS_OK;
-    }
-    strings_close(strings);
-    return error_set(FILTAGS_ERROR_FORMAT, "%s: attribute '%s' of '%s' cannot be read", file->name, name, place);
-}
+/* ------------------------------------------------------------------ attributes and links */
 
 filtags_status hdf5_read_text(struct hdf5_file *file, const char *attribute, char **text) {
-    struct strings strings;
-    htri_t exists = H5Aexists(file->id, attribute);
-    if (exists == 0) {
-        *text = NULL;
-        return FILTAGS_OK;
+    struct exchange exchange;
+    char *found = NULL;
+    begin(&exchange, HDF5_ASK_TEXT);
+    wire_put_text(&exchange.question, attribute);
+    filtags_status status = ask(file, &exchange);
+    if (!status && wire_number_to(&exchange.said, 1)) {
+        found = wire_text(&exchange.said, HDF5_MAX_TEXT_BYTES);
+        if (!found && !exchange.said.has_failed) status = FILTAGS_ERROR_MEMORY;
     }
-    filtags_status status = strings_open(file, file->id, "/", attribute, &strings);
-    if (status) return status;
-    char *copy = NULL;
-    if (!strings.is_text || strings.n != 1) {
-        status = error_set(FILTAGS_ERROR_FORMAT, "%s: attribute '%s': one text expected", file->name, attribute);
-    } else {
-        copy = strings_copy(&strings, 0);
-        if (!copy) status = FILTAGS_ERROR_MEMORY;
-    }
-    strings_close(&strings);
-    if (!status) *text = copy;
+    status = finish(file, &exchange, status, true);
+    if (status) free(found);
+    else *text = found;
     return status;
 }
 
-bool hdf5_has_names(struct hdf5_file *file, const char *attribute) {
-    char first_chunk[128];
-    snprintf(first_chunk, sizeof first_chunk, "%s0", attribute);
-    return H5Aexists(file->id, attribute) > 0 || H5Aexists(file->id, first_chunk) > 0;
+static filtags_status ask_whether(struct hdf5_file *file, enum hdf5_question question, const char *what,
+                                  bool *is_true) {
+    struct exchange exchange;
+    begin(&exchange, question);
+    wire_put_text(&exchange.question, what);
+    filtags_status status = ask(file, &exchange);
+    bool answer = !status && wire_number_to(&exchange.said, 1);
+    status = finish(file, &exchange, status, true);
+    if (!status) *is_true = answer;
+    return status;
 }
 
-/* Append the strings of one attribute. */
-static filtags_status append_names(const struct hdf5_file *file, hid_t object, const char *place,
-                                   const char *attribute, struct hdf5_names *names) {
-    struct strings strings;
-    filtags_status status = strings_open(file, object, place, attribute, &strings);
-    if (status) return status;
-    size_t capacity = names->n_names;
-    if (strings.n > 0 && !strings.is_text) { /* an empty list is written as an empty array of numbers */
-        status = error_set(FILTAGS_ERROR_FORMAT, "%s: attribute '%s' of '%s': texts expected", file->name, attribute,
-                           place);
-    } else if (names->n_names + strings.n > MAX_NAMES) {
-        status = error_set(FILTAGS_ERROR_FORMAT, "%s: attribute '%s' of '%s': at most %d names expected", file->name,
-                           attribute, place, MAX_NAMES);
-    } else if (strings.n > 0 && memory_grow((void **)&names->names, &capacity, names->n_names + strings.n,
-                                            sizeof *names->names)) {
-        status = FILTAGS_ERROR_MEMORY;
+filtags_status hdf5_has(struct hdf5_file *file, const char *path, bool *is_there) {
+    return ask_whether(file, HDF5_ASK_HAS, path, is_there);
+}
+
+filtags_status hdf5_has_names(struct hdf5_file *file, const char *attribute, bool *is_there) {
+    return ask_whether(file, HDF5_ASK_HAS_NAMES, attribute, is_there);
+}
+
+static filtags_status take_names(struct wire_reader *said, struct hdf5_names *names) {
+    size_t n = wire_number_to(said, HDF5_MAX_NAMES);
+    names->names = memory_new(n, sizeof *names->names);
+    if (!names->names) return FILTAGS_ERROR_MEMORY;
+    while (names->n_names < n) {
+        char *name = wire_text(said, HDF5_MAX_TEXT_BYTES);
+        if (!name) return said->has_failed ? FILTAGS_OK : FILTAGS_ERROR_MEMORY; /* the failure is found at the end */
+        names->names[names->n_names++] = name;
     }
-    for (size_t i = 0; !status && i < strings.n; i++) {
-        char *copy = strings_copy(&strings, i);
-        if (copy) names->names[names->n_names++] = copy;
-        else status = FILTAGS_ERROR_MEMORY;
-    }
-    strings_close(&strings);
-    return status;
+    return FILTAGS_OK;
 }
 
 filtags_status hdf5_read_names(struct hdf5_file *file, const char *group, const char *attribute,
                                struct hdf5_names *names) {
+    struct exchange exchange;
     struct hdf5_names found = {0};
-    hid_t object;
-    filtags_status status = open_object(file, group, H5I_GROUP, "group", &object);
-    if (status) return status;
-    if (H5Aexists(object, attribute) > 0) {
-        status = append_names(file, object, group, attribute, &found);
-    } else {
-        char chunk[128];
-        size_t n_chunks = 0;
-        for (; !status; n_chunks++) {
-            snprintf(chunk, sizeof chunk, "%s%zu", attribute, n_chunks);
-            if (H5Aexists(object, chunk) <= 0) break;
-            status = append_names(file, object, group, chunk, &found);
-        }
-        if (!status && n_chunks == 0) {
-            status = error_set(FILTAGS_ERROR_FORMAT, "%s: group '%s' has no attribute '%s'", file->name, group,
-                               attribute);
-        }
-    }
-    H5Oclose(object);
+    begin(&exchange, HDF5_ASK_NAMES);
+    wire_put_text(&exchange.question, group);
+    wire_put_text(&exchange.question, attribute);
+    filtags_status status = ask(file, &exchange);
+    if (!status) status = take_names(&exchange.said, &found);
+    status = finish(file, &exchange, status, true);
     if (status) hdf5_names_free(&found);
     else *names = found;
     return status;
 }
 
-void hdf5_names_free(struct hdf5_names *names) {
-    for (size_t i = 0; i < names->n_names; i++) free(names->names[i]);
-    free(names->names);
-    *names = (struct hdf5_names){0};
-}
-
-/* ------------------------------------------------------------------ data sets */
-
-/* Refuse what reading the data set could be abused for. NULL: nothing. */
-static const char *find_danger(hid_t dataset, hid_t properties, size_t declared_bytes) {
-    enum { MAX_RATIO = 1100, HARMLESS_BYTES = 1 << 20 }; /* deflate gains at most a factor of 1032 */
-    H5D_layout_t layout = H5Pget_layout(properties);
-    if (layout < 0) return "damaged storage";
-    if (layout != H5D_COMPACT && layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED) return "virtual storage";
-    if (H5Pget_external_count(properties) != 0) return "storage in external files";
-    int n_filters = layout == H5D_CHUNKED ? H5Pget_nfilters(properties) : 0;
-    if (n_filters < 0) return "damaged filters";
-    for (int i = 0; i < n_filters; i++) {
-        unsigned flags, configuration;
-        size_t n_values = 0;
-        H5Z_filter_t filter =
-            H5Pget_filter2(properties, (unsigned)i, &flags, &n_values, NULL, 0, NULL, &configuration);
-        if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32) {
-            return "a filter other than deflate, shuffle and fletcher32";
-        }
-    }
-    if (layout == H5D_CHUNKED) {
-        hsize_t dims[H5S_MAX_RANK], chunk_bytes = 8;
-        int n_dims = H5Pget_chunk(properties, H5S_MAX_RANK, dims);
-        if (n_dims < 0) return "damaged chunks";
-        for (int i = 0; i < n_dims; i++) {
-            chunk_bytes *= dims[i];
-            if (chunk_bytes > 16 * (hsize_t)declared_bytes + HARMLESS_BYTES) return "chunks larger than the data";
-        }
-    }
-    if (declared_bytes > HARMLESS_BYTES && declared_bytes / MAX_RATIO > H5Dget_storage_size(dataset)) {
-        return "a size that its storage cannot hold";
-    }
-    return NULL;
-}
-
-static bool read_shape(hid_t space, struct hdf5_dataset *entry, size_t *n_elements) {
-    hsize_t dims[H5S_MAX_RANK];
-    *n_elements = 1;
-    if (H5Sget_simple_extent_type(space) == H5S_SCALAR) return true;
-    if (H5Sget_simple_extent_type(space) != H5S_SIMPLE) return false;
-    int n_dims = H5Sget_simple_extent_dims(space, dims, NULL);
-    if (n_dims < 0 || n_dims > HDF5_MAX_DIMS) return false;
-    for (int i = 0; i < n_dims; i++) {
-        if (dims[i] > GRAPH_MAX_COUNT) return false;
-        entry->dim[i] = (size_t)dims[i];
-        *n_elements *= entry->dim[i];
-        if (*n_elements > GRAPH_MAX_COUNT) return false;
-    }
-    entry->n_dims = (size_t)n_dims;
-    return true;
-}
-
-static enum hdf5_type read_type(hid_t type) {
-    size_t size_bytes = H5Tget_size(type);
-    H5T_class_t class = H5Tget_class(type);
-    if (class == H5T_FLOAT && (size_bytes == 2 || size_bytes == 4 || size_bytes == 8)) return HDF5_FLOAT;
-    return class == H5T_INTEGER ? HDF5_INTEGER : HDF5_OTHER;
-}
-
-/* Fill in type and shape of an open data set, everything checked. */
-static filtags_status examine_dataset(const struct hdf5_file *file, hid_t dataset, const char *path,
-                                      struct hdf5_dataset *entry) {
-    hid_t space = H5Dget_space(dataset), type = H5Dget_type(dataset), properties = H5Dget_create_plist(dataset);
-    filtags_status status = FILTAGS_OK;
-    size_t n_elements;
-    if (space < 0 || type < 0 || properties < 0) {
-        status = error_set(FILTAGS_ERROR_FORMAT, "%s: data set '%s' is damaged", file->name, path);
-    } else if (!read_shape(space, entry, &n_elements)) {
-        status = error_set(FILTAGS_ERROR_FORMAT, "%s: data set '%s': at most %d dimensions and 2^31 elements expected",
-                           file->name, path, HDF5_MAX_DIMS);
-    } else {
-        size_t type_bytes = H5Tget_size(type);
-        entry->type = read_type(type);
-        const char *danger = find_danger(dataset, properties, n_elements * (type_bytes < 8 ? type_bytes : 8));
-        if (danger) {
-            status = error_set(FILTAGS_ERROR_UNSUPPORTED, "%s: data set '%s' has %s, which is not supported",
-                               file->name, path, danger);
-        }
-    }
-    if (properties >= 0) H5Pclose(properties);
-    if (type >= 0) H5Tclose(type);
-    if (space >= 0) H5Sclose(space);
-    return status;
-}
-
 /* ------------------------------------------------------------------ the table */
 
-struct lister {
-    const struct hdf5_file *file;
-    struct hdf5_table *table;
-    const char *const *starts;
-    size_t n_starts, n_links;
-    const char *parent; /* "layers/conv2d/", "" for the root */
-    int depth;
-    filtags_status status;
-};
-
-static filtags_status add_dataset(struct lister *lister, hid_t dataset, const char *path) {
-    struct hdf5_table *table = lister->table;
-    struct hdf5_dataset entry = {0};
-    filtags_status status = examine_dataset(lister->file, dataset, path, &entry);
-    if (status) return status;
-    if (memory_grow((void **)&table->datasets, &table->capacity, table->n_datasets + 1, sizeof entry)) {
-        return FILTAGS_ERROR_MEMORY;
+/* Take what is said of a data set. false: it makes no sense; that values of two may overlap does no harm. */
+static bool take_dataset(const struct hdf5_file *file, struct wire_reader *said, struct hdf5_dataset *dataset) {
+    uint64_t n_values = 1;
+    dataset->type = (enum hdf5_type)wire_number_to(said, HDF5_N_TYPES - 1);
+    dataset->n_dims = wire_number_to(said, HDF5_MAX_DIMS);
+    for (size_t i = 0; i < dataset->n_dims; i++) {
+        dataset->dim[i] = wire_number_to(said, HDF5_MAX_VALUES);
+        n_values *= dataset->dim[i]; /* less than 2^63 */
+        if (n_values > HDF5_MAX_VALUES) return false;
     }
-    entry.path = memory_copy_string(path);
-    entry.key = memory_copy_string(path);
-    if (!entry.path || !entry.key) {
-        free(entry.path);
-        free(entry.key);
-        return FILTAGS_ERROR_MEMORY;
-    }
-    for (char *c = entry.key; *c; c++) {
-        if (*c == '\\') *c = '/';
-    }
-    table->datasets[table->n_datasets++] = entry;
-    return FILTAGS_OK;
-}
-
-static herr_t list_link(hid_t group, const char *name, const H5L_info_t *info, void *user);
-
-static filtags_status list_group(struct lister *lister, hid_t group, const char *path) {
-    const char *parent = lister->parent;
-    char *inner = memory_format("%s/", path);
-    if (!inner) return FILTAGS_ERROR_MEMORY;
-    lister->parent = inner;
-    lister->depth++;
-    if (H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, list_link, lister) < 0 && !lister->status) {
-        lister->status = error_set(FILTAGS_ERROR_FORMAT, "%s: group '%s' is damaged", lister->file->name, path);
-    }
-    lister->depth--;
-    lister->parent = parent;
-    free(inner);
-    return lister->status;
-}
-
-static filtags_status list_object(struct lister *lister, hid_t group, const char *name, const char *path,
-                                  H5L_type_t link_type) {
-    const char *file = lister->file->name;
-    if (link_type != H5L_TYPE_HARD) return bad_link(lister->file, path);
-    if (lister->depth > MAX_GROUP_DEPTH || ++lister->n_links > MAX_DATASETS || strlen(path) >= MAX_NAME_BYTES) {
-        return error_set(FILTAGS_ERROR_FORMAT, "%s: '%.100s': at most %d objects, nested at most %d deep, expected",
-                         file, path, MAX_DATASETS, MAX_GROUP_DEPTH);
-    }
-    hid_t object = H5Oopen(group, name, H5P_DEFAULT);
-    if (object < 0) return error_set(FILTAGS_ERROR_FORMAT, "%s: '%s' is damaged", file, path);
-    filtags_status status = FILTAGS_OK;
-    H5I_type_t type = H5Iget_type(object);
-    if (type == H5I_GROUP) status = list_group(lister, object, path);
-    else if (type == H5I_DATASET) status = add_dataset(lister, object, path);
-    H5Oclose(object);
-    return status;
-}
-
-/* libhdf5 calls this for every link of a group. */
-static herr_t list_link(hid_t group, const char *name, const H5L_info_t *info, void *user) {
-    struct lister *lister = user;
-    if (lister->depth == 0) { /* the root also has optimizer weights and the like, which aren't looked at */
-        bool is_wanted = false;
-        for (size_t i = 0; i < lister->n_starts; i++) {
-            if (strncmp(name, lister->starts[i], strlen(lister->starts[i])) == 0) is_wanted = true;
-        }
-        if (!is_wanted) return 0;
-    }
-    char *path = memory_format("%s%s", lister->parent, name);
-    lister->status = path ? list_object(lister, group, name, path, info->type) : FILTAGS_ERROR_MEMORY;
-    free(path);
-    return lister->status ? -1 : 0;
+    dataset->value_bytes = wire_number_to(said, 8);
+    dataset->is_big_endian = wire_number_to(said, 1);
+    dataset->offset = wire_number(said);
+    dataset->piece_rows = wire_number(said);
+    if (said->has_failed) return false;
+    if (dataset->type != HDF5_FLOAT) return true; /* the rest doesn't matter */
+    if (dataset->value_bytes == 0) return dataset->piece_rows > 0;
+    if (dataset->value_bytes != 2 && dataset->value_bytes != 4 && dataset->value_bytes != 8) return false;
+    return dataset->offset <= file->size_bytes &&
+           n_values <= (file->size_bytes - dataset->offset) / dataset->value_bytes;
 }
 
 static int compare_keys(const void *a, const void *b) {
     return strcmp(((const struct hdf5_dataset *)a)->key, ((const struct hdf5_dataset *)b)->key);
 }
 
+static filtags_status take_entry(const struct hdf5_file *file, struct wire_reader *said, struct hdf5_table *table) {
+    struct hdf5_dataset entry = {0};
+    char *path = wire_text(said, HDF5_MAX_NAME_BYTES);
+    if (!path) return said->has_failed ? reader_refuse(file->name) : FILTAGS_ERROR_MEMORY;
+    filtags_status status = take_dataset(file, said, &entry) ? FILTAGS_OK : reader_refuse(file->name);
+    void *datasets = table->datasets;
+    if (!status && memory_grow(&datasets, &table->capacity, table->n_datasets + 1, sizeof entry))
+        status = FILTAGS_ERROR_MEMORY;
+    table->datasets = datasets;
+    char *key = status ? NULL : memory_copy_string(path);
+    if (!status && !key) status = FILTAGS_ERROR_MEMORY;
+    if (status) {
+        free(path);
+        return status;
+    }
+    for (char *c = key; *c; c++) {
+        if (*c == '\\') *c = '/';
+    }
+    entry.path = path;
+    entry.key = key;
+    table->datasets[table->n_datasets++] = entry;
+    return FILTAGS_OK;
+}
+
 filtags_status hdf5_list(struct hdf5_file *file, const char *const *starts, size_t n_starts,
                          struct hdf5_table *table) {
+    struct exchange exchange;
     struct hdf5_table found = {0};
-    struct lister lister = {.file = file, .table = &found, .starts = starts, .n_starts = n_starts, .parent = ""};
-    if (H5Literate(file->id, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, list_link, &lister) < 0 && !lister.status) {
-        lister.status = error_set(FILTAGS_ERROR_FORMAT, "%s: the root group is damaged", file->name);
-    }
-    if (lister.status) {
+    begin(&exchange, HDF5_ASK_LIST);
+    wire_put_number(&exchange.question, n_starts);
+    for (size_t i = 0; i < n_starts; i++) wire_put_text(&exchange.question, starts[i]);
+    filtags_status status = ask(file, &exchange);
+    size_t n = status ? 0 : wire_number_to(&exchange.said, HDF5_MAX_DATASETS);
+    for (size_t i = 0; !status && i < n; i++) status = take_entry(file, &exchange.said, &found);
+    status = finish(file, &exchange, status, true);
+    if (status) {
         hdf5_table_free(&found);
-        return lister.status;
+        return status;
     }
     if (found.n_datasets) qsort(found.datasets, found.n_datasets, sizeof *found.datasets, compare_keys);
     *table = found;
     return FILTAGS_OK;
-}
-
-void hdf5_table_free(struct hdf5_table *table) {
-    for (size_t i = 0; i < table->n_datasets; i++) {
-        free(table->datasets[i].path);
-        free(table->datasets[i].key);
-    }
-    free(table->datasets);
-    *table = (struct hdf5_table){0};
 }
 
 const struct hdf5_dataset *hdf5_find(const struct hdf5_table *table, const char *key) {
@@ -559,29 +295,131 @@ bool hdf5_has_start(const struct hdf5_table *table, const char *start) {
 
 /* ------------------------------------------------------------------ values */
 
-filtags_status hdf5_read_floats(struct hdf5_file *file, const char *path, const size_t *dim, size_t n_dims,
-                                float *values) {
-    struct hdf5_dataset entry = {0};
-    hid_t dataset;
-    filtags_status status = open_object(file, path, H5I_DATASET, "data set", &dataset);
-    if (status) return status;
-    status = examine_dataset(file, dataset, path, &entry);
-    bool is_same = entry.n_dims == n_dims && entry.type == HDF5_FLOAT;
-    for (size_t i = 0; is_same && i < n_dims; i++) is_same = entry.dim[i] == dim[i];
-    if (!status && !is_same) {
-        status = error_set(FILTAGS_ERROR_DATA, "%s: data set '%s' has changed since the model was loaded", file->name,
-                           path);
-    } else if (!status && H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
-        status = error_set(FILTAGS_ERROR_FORMAT, "%s: data set '%s' cannot be read: the file is damaged", file->name,
-                           path);
+static float from_half(uint16_t bits) {
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    float value = exponent == 0    ? ldexpf((float)fraction, -24)
+                  : exponent == 31 ? (fraction ? NAN : INFINITY)
+                                   : ldexpf((float)(fraction + 1024), exponent - 25);
+    return bits >> 15 ? -value : value;
+}
+
+/* As libhdf5 does it: what is too large becomes infinite, even where rounding would make it the largest float. */
+static float from_double(uint64_t bits) {
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    if (value > FLT_MAX) return INFINITY;
+    return value < -FLT_MAX ? -INFINITY : (float)value;
+}
+
+/* bytes: [n, value_bytes] */
+static void convert(const struct hdf5_dataset *dataset, const unsigned char *bytes, size_t n, float *values) {
+    const size_t size = dataset->value_bytes;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits = 0;
+        for (size_t j = 0; j < size; j++) {
+            size_t byte = dataset->is_big_endian ? j : size - 1 - j; /* the highest first */
+            bits = bits << 8 | bytes[i * size + byte];
+        }
+        const uint32_t low = (uint32_t)bits;
+        if (size == 4) memcpy(&values[i], &low, sizeof low);
+        else values[i] = size == 2 ? from_half((uint16_t)bits) : from_double(bits);
     }
-    H5Oclose(dataset);
+}
+
+static bool is_native(const struct hdf5_dataset *dataset) {
+    return dataset->value_bytes == sizeof(float) && dataset->is_big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
+
+static filtags_status read_at(const struct hdf5_file *file, const char *path, uint64_t offset, void *bytes,
+                              size_t n_bytes) {
+    char *next = bytes;
+    if (file->bytes) {
+        memcpy(bytes, file->bytes + offset, n_bytes);
+        return FILTAGS_OK;
+    }
+    while (n_bytes) {
+        ssize_t n = pread(file->fd, next, n_bytes, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: data set '%s' cannot be read", file->name, path);
+        if (n == 0) {
+            return error_set(FILTAGS_ERROR_FORMAT, "%s: data set '%s' cannot be read: the file has become shorter",
+                             file->name, path);
+        }
+        next += n;
+        offset += (size_t)n;
+        n_bytes -= (size_t)n;
+    }
+    return FILTAGS_OK;
+}
+
+/* Values that lie in the file as they are. take_dataset has made sure that they do. */
+static filtags_status read_in_place(const struct hdf5_file *file, const char *path, const struct hdf5_dataset *dataset,
+                                    float *values) {
+    enum { BLOCK_VALUES = 1 << 15 };
+    size_t n = hdf5_n_rows(dataset) * hdf5_row_values(dataset);
+    if (is_native(dataset)) return read_at(file, path, dataset->offset, values, n * sizeof *values);
+    unsigned char *block = memory_new(BLOCK_VALUES, dataset->value_bytes);
+    if (!block) return FILTAGS_ERROR_MEMORY;
+    filtags_status status = FILTAGS_OK;
+    for (size_t i = 0, n_here; !status && i < n; i += n_here) {
+        n_here = n - i < BLOCK_VALUES ? n - i : BLOCK_VALUES;
+        status = read_at(file, path, dataset->offset + i * dataset->value_bytes, block, n_here * dataset->value_bytes);
+        if (!status) convert(dataset, block, n_here, values + i);
+    }
+    free(block);
     return status;
 }
 
-#define TEXT_OF(value) #value
-#define TEXT_OF_MACRO(value) TEXT_OF(value)
-
-const char *hdf5_version_text(void) {
-    return "HDF5 " TEXT_OF_MACRO(H5_VERS_MAJOR) "." TEXT_OF_MACRO(H5_VERS_MINOR) "." TEXT_OF_MACRO(H5_VERS_RELEASE);
+static filtags_status read_piece(struct hdf5_file *file, const char *path, size_t first, size_t n_rows, float *values,
+                                 size_t n_values) {
+    struct exchange exchange;
+    size_t n_bytes = 0;
+    begin(&exchange, HDF5_ASK_ROWS);
+    exchange.most_bytes = n_values * sizeof *values + 4096; /* room for a message */
+    wire_put_text(&exchange.question, path);
+    wire_put_number(&exchange.question, first);
+    wire_put_number(&exchange.question, n_rows);
+    filtags_status status = ask(file, &exchange);
+    const char *bytes = status ? NULL : wire_bytes(&exchange.said, &n_bytes);
+    bool makes_sense = bytes && n_bytes == n_values * sizeof *values;
+    if (makes_sense && n_bytes) memcpy(values, bytes, n_bytes);
+    return finish(file, &exchange, status, makes_sense);
 }
+
+static filtags_status read_pieces(struct hdf5_file *file, const char *path, const struct hdf5_dataset *dataset,
+                                  float *values) {
+    size_t n_rows = hdf5_n_rows(dataset), row_values = hdf5_row_values(dataset);
+    filtags_status status = FILTAGS_OK;
+    for (size_t i = 0, n; !status && i < n_rows; i += n) {
+        n = n_rows - i < dataset->piece_rows ? n_rows - i : dataset->piece_rows;
+        status = read_piece(file, path, i, n, values + i * row_values, n * row_values);
+    }
+    return status;
+}
+
+static filtags_status locate(struct hdf5_file *file, const char *path, struct hdf5_dataset *dataset) {
+    struct exchange exchange;
+    *dataset = (struct hdf5_dataset){0};
+    begin(&exchange, HDF5_ASK_LOCATE);
+    wire_put_text(&exchange.question, path);
+    filtags_status status = ask(file, &exchange);
+    bool makes_sense = !status && take_dataset(file, &exchange.said, dataset);
+    return finish(file, &exchange, status, makes_sense);
+}
+
+filtags_status hdf5_read_floats(struct hdf5_file *file, const char *path, const size_t *dim, size_t n_dims,
+                                float *values) {
+    struct hdf5_dataset dataset;
+    filtags_status status = locate(file, path, &dataset);
+    if (status) return status;
+    bool is_same = dataset.n_dims == n_dims && dataset.type == HDF5_FLOAT;
+    for (size_t i = 0; is_same && i < n_dims; i++) is_same = dataset.dim[i] == dim[i];
+    if (!is_same) {
+        return error_set(FILTAGS_ERROR_DATA, "%s: data set '%s' has changed since the model was loaded", file->name,
+                         path);
+    }
+    return dataset.value_bytes ? read_in_place(file, path, &dataset, values)
+                               : read_pieces(file, path, &dataset, values);
+}
+
+const char *hdf5_version_text(void) { return "HDF5 " FILTAGS_HDF5_VERSION; }

@@ -1,46 +1,22 @@
-/* weights_hdf5.h - HDF5 files as a flat table of data sets, and reading single ones (by libhdf5).
+/* weights_hdf5.h - HDF5 files as a flat table of data sets, and reading single ones.
  *
- * The files come from anywhere, so what could lead out of them or exhaust the memory is refused: soft and
- * external links, external storage, virtual data sets, filters other than deflate, shuffle and fletcher32,
- * plugins. One thread at a time, in the whole process. */
+ * The files come from anywhere, and libhdf5 has holes: it is not in this process. Another one, filtags-read, has it and
+ * answers questions about the file (hdf5_serve.h); its answers are checked. Values that lie in one piece are read here.
+ * One thread at a time for a file. */
 #ifndef FILTAGS_MODEL_WEIGHTS_HDF5_H
 #define FILTAGS_MODEL_WEIGHTS_HDF5_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
+#include "base/buffer.h"
 #include "filtags.h"
-
-enum { HDF5_MAX_DIMS = 8 };
-
-enum hdf5_type { HDF5_FLOAT, HDF5_INTEGER, HDF5_OTHER };
-
-struct hdf5_dataset {
-    char *path;          /* as in the file: "layers/conv2d/vars/0" */
-    char *key;           /* the same with '/' for '\', which Keras wrote on Windows once */
-    enum hdf5_type type; /* HDF5_FLOAT: 16, 32 or 64 bits, any byte order */
-    size_t n_dims;
-    size_t dim[HDF5_MAX_DIMS];
-};
-
-/* Sorted by key. */
-struct hdf5_table {
-    struct hdf5_dataset *datasets;
-    size_t n_datasets, capacity;
-};
-
-struct hdf5_names {
-    char **names;
-    size_t n_names;
-};
+#include "model/hdf5_table.h"
 
 struct hdf5_file;
 
-/* Open a file. file_name is for messages and is copied. IO, FORMAT. */
+/* Open a file. IO (also: there is no filtags-read), FORMAT ("malformed file": filtags-read crashed on it, took too long
+ * or answers nonsense, then or later). */
 FILTAGS_MUST_USE filtags_status hdf5_open(const char *file_name, struct hdf5_file **file);
 
-/* Open a file that lies in memory; the bytes are not copied and must outlive the file. */
+/* Open a file that lies in memory; the bytes are not copied and must outlive the file. file_name is for messages. */
 FILTAGS_MUST_USE filtags_status
 hdf5_open_bytes(const char *file_name, const void *bytes, size_t size_bytes, struct hdf5_file **file);
 
@@ -49,22 +25,21 @@ void hdf5_close(struct hdf5_file *file);
 /* Read a text attribute of the root group; *text gets NULL if there is none. The caller frees it. */
 FILTAGS_MUST_USE filtags_status hdf5_read_text(struct hdf5_file *file, const char *attribute, char **text);
 
-/* Whether the group (or data set) exists. No link that leaves the file is followed. */
-bool hdf5_has(struct hdf5_file *file, const char *path);
+/* Find out whether the group (or data set) exists. No link that leaves the file is followed. */
+FILTAGS_MUST_USE filtags_status hdf5_has(struct hdf5_file *file, const char *path, bool *is_there);
 
-/* Whether the root group has a list of names, see hdf5_read_names. */
-bool hdf5_has_names(struct hdf5_file *file, const char *attribute);
+/* Find out whether the root group has a list of names, see hdf5_read_names. */
+FILTAGS_MUST_USE filtags_status hdf5_has_names(struct hdf5_file *file, const char *attribute, bool *is_there);
 
 /* Read a list of names: attribute of a group ("": the root), or attribute0, attribute1, ... where it was too long for
  * one. An attribute that isn't there is FORMAT; an empty array of numbers is an empty list. */
 FILTAGS_MUST_USE filtags_status hdf5_read_names(struct hdf5_file *file, const char *group, const char *attribute,
                                                 struct hdf5_names *names);
-void hdf5_names_free(struct hdf5_names *names);
 
-/* List the data sets below those members of the root group whose name begins with one of n_starts texts. */
+/* List the data sets below those members of the root group whose name begins with one of n_starts texts, sorted by
+ * key. */
 FILTAGS_MUST_USE filtags_status hdf5_list(struct hdf5_file *file, const char *const *starts, size_t n_starts,
                                           struct hdf5_table *table);
-void hdf5_table_free(struct hdf5_table *table);
 
 /* Find a data set by its key; NULL: there is none. */
 const struct hdf5_dataset *hdf5_find(const struct hdf5_table *table, const char *key);
@@ -79,5 +54,16 @@ hdf5_read_floats(struct hdf5_file *file, const char *path, const size_t *dim, si
 
 /* "HDF5 1.10.8". Static. */
 const char *hdf5_version_text(void);
+
+/* Who answers questions about a file. The file is fd, or, where that is -1, bytes; answer gets an empty buffer. */
+struct hdf5_backend {
+    filtags_status (*open)(int fd, const void *bytes, size_t size_bytes, void **session);
+    filtags_status (*ask)(void *session, const char *file_name, const struct buffer *question, size_t most_bytes,
+                          struct buffer *answer);
+    void (*close)(void *session);
+};
+
+/* For fuzz targets: have another one than filtags-read answer. Before any file is open. */
+void hdf5_set_backend(const struct hdf5_backend *backend);
 
 #endif

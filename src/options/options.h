@@ -50,6 +50,7 @@ enum option_id {
     OPTION_LIMIT,
     OPTION_SHARD,
     OPTION_STRICT,
+    OPTION_ISOLATE,
     OPTION_STORE,
     OPTION_K_Q,
     OPTION_M,
@@ -127,6 +128,7 @@ struct filtags_options {
     uint64_t limit;                /* 0: all pictures */
     struct shard shard;
     bool strict;
+    bool isolate;
     char *store;                   /* NULL: none */
 
     struct number_list k_q;        /* without repeats; empty: all in the file, or pipeline's two defaults */

@@ -254,6 +254,11 @@ static const struct option_row option_table[N_OPTIONS] = {
         .name = "strict", .type = OPTION_IS_FLAG, .group = PICTURES_GROUP,
         .help = "Fail at a picture that can't be read and at a class without one, instead of going on without it.",
         .commands = STEPS_WITH_SPLIT, .offset = FIELD(strict)},
+    [OPTION_ISOLATE] = {
+        .name = "isolate", .type = OPTION_IS_FLAG, .group = PICTURES_GROUP,
+        .help = "Decode pictures in processes without rights, for pictures from strangers: one that makes a decoder "
+                "crash is left out like any damaged one. The result is the same.",
+        .commands = STEPS_WITH_NETWORK, .offset = FIELD(isolate)},
     [OPTION_STORE] = {
         .name = "store", .placeholder = "FILE", .type = OPTION_IS_PATH, .group = PICTURES_GROUP,
         .help = "Keep in FILE what the network computes of each picture, and compute nothing of pictures that are in "

@@ -65,6 +65,7 @@ static filtags_status compute(struct activations_run *run) {
                              /* the store gets what a later evaluation needs, too */
                              .wants_output = run->store && network_gives_vector(&run->network),
                              .is_strict = options->strict,
+                             .is_isolated = options->isolate,
                              .output = run->output,
                              .callbacks = run->step->callbacks,
                              .take = add_to_sums,

@@ -179,6 +179,7 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
                              .batch = batch,
                              .wants_output = true,
                              .is_strict = options->strict,
+                             .is_isolated = options->isolate,
                              .output = run->output,
                              .callbacks = run->step->callbacks,
                              .take = take_prediction,

@@ -104,6 +104,7 @@ static filtags_status run_pictures(struct explain_run *run) {
                                    .n_threads = options_n_threads(options),
                                    .batch = run->batch,
                                    .wants_output = true,
+                                   .is_isolated = options->isolate,
                                    .output = run->base.output,
                                    .callbacks = run->base.step->callbacks,
                                    .take = take_picture,

@@ -118,6 +118,7 @@ filtags_status heat_maps_create(const struct heat_map_job *job, struct heat_maps
                                             .n_threads = options_n_threads(job->options),
                                             .batch = 1,
                                             .wants_output = !own && job->engine_has_output,
+                                            .is_isolated = job->options->isolate,
                                             .output = job->output,
                                             .callbacks = job->callbacks,
                                             .look = job->thumbnail_side ? take_picture : NULL,

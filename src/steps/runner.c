@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "image/image.h"
+#include "image/picture_reader.h"
 #include "tagging/tags.h"
 
 /* Shared by the threads of a run; everything below lock is guarded by it. */
@@ -47,6 +48,7 @@ struct runner_thread {
     struct map_list maps;            /* of the micro-batch */
     uint8_t (*hashes)[HASH_DIGEST_BYTES]; /* [batch] SHA-256 of its file, with a store */
     size_t n_stored;
+    struct picture_reader *reader;        /* where pictures are decoded elsewhere, from the first one on */
     double decode_sec, network_sec;
 };
 
@@ -109,16 +111,37 @@ static size_t take_numbers(struct runner *runner, size_t *first) {
     return n;
 }
 
-static filtags_status load_picture(struct runner_thread *thread, size_t index, const char *path, float *pixels) {
+static filtags_status decode_elsewhere(struct runner_thread *thread, const struct image_source *source,
+                                       struct image *image) {
+    filtags_status status = thread->reader ? FILTAGS_OK : picture_reader_create(&thread->reader);
+    return status ? status : picture_reader_decode(thread->reader, source, image);
+}
+
+/* Make the network's input of a file's bytes, here or elsewhere, with a look at the picture in between. */
+static filtags_status decode_picture(struct runner_thread *thread, size_t index, const struct image_source *source,
+                                     float *pixels) {
     const struct runner_job *job = thread->runner->job;
     const size_t *shape = job->network->shape;
     struct image image = {0};
-    if (!job->look) return filtags_image_load(path, shape[0], shape[1], shape[2], job->preprocess, pixels);
-    filtags_status status = image_open(path, &image);
-    if (!status) status = job->look(job->context, thread->number, index, &image);
+    filtags_status status =
+        job->is_isolated ? decode_elsewhere(thread, source, &image) : image_decode(source, &image);
+    if (!status && job->look) status = job->look(job->context, thread->number, index, &image);
     if (!status) status = image_convert(&image, shape[2]);
     if (!status) status = image_write_tensor(&image, shape[0], shape[1], job->preprocess, pixels);
     image_free(&image);
+    return status;
+}
+
+static filtags_status load_picture(struct runner_thread *thread, size_t index, const char *path, float *pixels) {
+    const struct runner_job *job = thread->runner->job;
+    const size_t *shape = job->network->shape;
+    struct buffer contents = {0};
+    if (!job->look && !job->is_isolated)
+        return filtags_image_load(path, shape[0], shape[1], shape[2], job->preprocess, pixels);
+    filtags_status status = image_read_file(path, &contents);
+    struct image_source source = {path, (const uint8_t *)buffer_text(&contents), contents.size_bytes};
+    if (!status) status = decode_picture(thread, index, &source, pixels);
+    buffer_free(&contents);
     return status;
 }
 
@@ -157,8 +180,6 @@ static filtags_status take_stored(struct runner_thread *thread, size_t index, co
 /* With a store: the bytes that are hashed are those that are decoded. *n_good grows where the network is needed. */
 static filtags_status load_or_take(struct runner_thread *thread, const char *path, size_t index, float *pixels,
                                    size_t *n_good) {
-    const struct runner_job *job = thread->runner->job;
-    const size_t *shape = job->network->shape;
     struct buffer contents = {0};
     bool is_stored = false;
     filtags_status status = image_read_file(path, &contents);
@@ -167,7 +188,7 @@ static filtags_status load_or_take(struct runner_thread *thread, const char *pat
     filtags_status fatal = hash_bytes(source.bytes, source.n_bytes, thread->hashes[*n_good]);
     if (!fatal) fatal = take_stored(thread, index, thread->hashes[*n_good], *n_good, &is_stored);
     if (fatal) give_up(thread->runner, fatal);
-    else if (!is_stored) status = image_load_bytes(&source, shape[0], shape[1], shape[2], job->preprocess, pixels);
+    else if (!is_stored) status = decode_picture(thread, index, &source, pixels);
     buffer_free(&contents);
     if (!status && !fatal && !is_stored) thread->indices[(*n_good)++] = index;
     return status;
@@ -391,6 +412,7 @@ static void free_thread(struct runner_thread *thread) {
     free(thread->maps.requests);
     free(thread->maps.values);
     free(thread->hashes);
+    picture_reader_destroy(thread->reader);
 }
 
 /* What is to be done, and what of it was done before. */

@@ -46,6 +46,7 @@ struct runner_job {
     size_t n_threads, batch; /* batch: pictures in a micro-batch, the engine's max_batch */
     bool wants_output;
     bool is_strict;        /* a damaged picture is an error, not a warning */
+    bool is_isolated;      /* pictures are decoded in other processes */
     struct output *output; /* gets the warnings */
     const filtags_callbacks *callbacks;
     /* Take the result of picture index: activations [n_filters], outputs [n_outputs] or NULL. Called by several threads

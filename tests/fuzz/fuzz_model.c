@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hdf5_here.h"
 #include "model/model_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,6 +27,7 @@ static void check_graph(const struct graph *graph) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     enum { MAX_WEIGHTS_BYTES = 1 << 26 };
     filtags_model *model = NULL;
+    hdf5_set_backend(&hdf5_here);
     if (model_load_bytes("fuzz", data, size, 0, 0, &model)) {
         if (model || strncmp(filtags_error_message(), "fuzz: ", 6)) abort();
         return 0;
