@@ -1,11 +1,9 @@
-/* libFuzzer: any text is either refused or gives a graph in topological order.
- *     fuzz_keras_config -max_len=20000 CORPUS */
+/* Any text is either refused or gives a graph in topological order. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "model/model_internal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct graph graph = {0};
