@@ -127,7 +127,7 @@ def keras_files():
         data = path.read_bytes()
         found = re.search(rb'\{"class_name": "(?:Functional|Model|Sequential)".*?\}\x00', data, re.DOTALL)
         if found:
-            yield "keras_config", path.name + ".json", found[0][:-1]
+            yield "keras_config", path.name + ".json", b" " + found[0][:-1]
         if number % 4 == 0 and len(data) < 40000:
             yield "hdf5", path.name, data
             yield "model", path.name, data

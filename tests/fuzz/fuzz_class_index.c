@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     check(&lines);
+    buffer_append_text(&text, "\n"); /* a byte order mark is one in the first line alone */
     for (size_t i = 0; i < lines.n; i++)
         buffer_printf(&text, "%s %s\n", lines.lines[i].wnid, lines.lines[i].label ? lines.lines[i].label : "");
     MUST(class_lines_read(fuzz_file("classes.txt", buffer_text(&text), text.size_bytes), &again) == FILTAGS_OK);

@@ -1,6 +1,7 @@
 #include "fuzz.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -72,6 +73,16 @@ const char *fuzz_file(const char *name, const void *bytes, size_t n_bytes) {
 
 enum { CHILD_DONE = 0, CHILD_FAILED_IN_LIBRARY = 77, CHILD_FAILED = 78 };
 
+static bool is_child;
+static struct sigaction before[NSIG]; /* what the fuzzer does on a signal */
+static size_t n_runs;                 /* in this process, of fuzz_rehearse */
+
+/* For run.py, which starts the fuzzer anew. */
+static void end_process(int judgement) {
+    if (judgement == CHILD_FAILED_IN_LIBRARY) dprintf(STDERR_FILENO, "libhdf5 failed in run %zu\n", n_runs);
+    _exit(judgement);
+}
+
 /* Whose a frame is. Frames of the C library and of the sanitizer say nothing: somebody called them. The sanitizer's
  * functions in our program are exported, while ours have no names there. */
 static int judge_frame(void *address) {
@@ -92,17 +103,23 @@ static void judge_report(const char *report) {
         unsigned long long address;
         if (sscanf(at, "    #%u 0x%llx", &frame, &address) != 2) continue;
         int judgement = judge_frame((void *)(uintptr_t)address);
-        if (judgement) _exit(judgement);
+        if (judgement == CHILD_FAILED_IN_LIBRARY) end_process(judgement);
+        if (judgement) break;
     }
-    _exit(CHILD_FAILED);
+    if (is_child) _exit(CHILD_FAILED);
 }
 
 /* Names take a second to find, and most reports here are not shown: ASAN_OPTIONS=symbolize=1 for those that are. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) {
-    return "symbolize=0:allocator_may_return_null=1";
+    return "symbolize=0:allocator_may_return_null=1:quarantine_size_mb=8:malloc_context_size=5";
 }
 #endif
+
+static void set_timer(long seconds) {
+    const struct itimerval timer = {.it_value = {.tv_sec = seconds}};
+    setitimer(ITIMER_PROF, &timer, NULL);
+}
 
 static void judge_stack(int number) {
     enum { MAX_FRAMES = 100, OWN_FRAMES = 2 }; /* this one, and the system's around it */
@@ -113,23 +130,32 @@ static void judge_stack(int number) {
         /* a loop may be anywhere below its cause; a crash is at the top */
         if (number == SIGPROF ? next == CHILD_FAILED_IN_LIBRARY : next && !judgement) judgement = next;
     }
-    _exit(judgement ? judgement : CHILD_FAILED);
+    if (judgement == CHILD_FAILED_IN_LIBRARY || is_child) end_process(judgement ? judgement : CHILD_FAILED);
+    number = number == SIGPROF ? SIGABRT : number;
+    sigaction(number, &before[number], NULL); /* the fuzzer's, which keeps the input */
+    raise(number);
 }
 
-static void become_child(void) {
+static void watch(void) {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPROF};
     static char stack[65536];
     const stack_t other_stack = {.ss_sp = stack, .ss_size = sizeof stack};
-    const struct itimerval one_second = {.it_value = {.tv_sec = 1}};
     struct sigaction action = {.sa_handler = judge_stack, .sa_flags = SA_ONSTACK | SA_NODEFER};
-    int nowhere = open("/dev/null", O_WRONLY);
-    dup2(nowhere, STDERR_FILENO);
     sigaltstack(&other_stack, NULL);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        sigaction(signals[i], &action, is_child ? NULL : &before[signals[i]]);
+    }
 #ifdef HAS_ASAN
     __asan_set_error_report_callback(judge_report);
 #endif
-    setitimer(ITIMER_PROF, &one_second, NULL);
+}
+
+static void become_child(void) {
+    int nowhere = open("/dev/null", O_WRONLY);
+    is_child = true;
+    dup2(nowhere, STDERR_FILENO);
+    watch();
+    set_timer(1);
 }
 
 bool fuzz_rehearse(void (*act)(const uint8_t *data, size_t size), const uint8_t *data, size_t size) {
@@ -137,6 +163,11 @@ bool fuzz_rehearse(void (*act)(const uint8_t *data, size_t size), const uint8_t 
     void *frame;
     int state;
     if (!is_warm) is_warm = backtrace(&frame, 1) > 0; /* loads the unwinder here, not in a signal handler */
+    if (getenv("FILTAGS_FUZZ_IN_PROCESS")) {
+        if (n_runs++ == 0) watch();
+        set_timer(1);
+        return true;
+    }
     pid_t child = fork();
     MUST(child >= 0);
     if (child == 0) {
@@ -144,6 +175,6 @@ bool fuzz_rehearse(void (*act)(const uint8_t *data, size_t size), const uint8_t 
         act(data, size);
         _exit(CHILD_DONE);
     }
-    MUST(waitpid(child, &state, 0) == child);
+    while (waitpid(child, &state, 0) < 0) MUST(errno == EINTR);
     return !(WIFEXITED(state) && WEXITSTATUS(state) == CHILD_FAILED_IN_LIBRARY);
 }
