@@ -21,7 +21,7 @@ enum {
     CHECKSUM_BYTES = 4,
     BLOCK_BYTES = 65536,    /* PIL.ImageFile.MAXBLOCK */
     MAX_PIXELS_PER_BYTE = 8 * 1032, /* deflate's most, of one-bit pixels */
-    FREE_PIXELS = 1 << 24
+    FREE_PIXELS = 1 << 22
 };
 
 struct chunk {

@@ -61,7 +61,7 @@ static void run_path(const char *path) {
 int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) run_path(argv[i]);
     if (argc == 1) run_stream(stdin);
-    /* counted as cmocka's tests are: each file is one */
-    printf("[  PASSED  ] %zu test(s).\n", n_runs);
+    printf("%zu files\n", n_runs);
+    if (n_runs) printf("[  PASSED  ] 1 test(s).\n"); /* as cmocka says it, for tools/count_tests.py */
     return n_runs ? 0 : 1;
 }
