@@ -131,8 +131,6 @@ def keras_files():
         if number % 4 == 0 and len(data) < 40000:
             yield "hdf5", path.name, data
             yield "model", path.name, data
-    for path in sorted((TESTS / "unit/data/models").glob("*.h5")):
-        yield "hdf5", path.name, path.read_bytes()
 
 
 def listings():
@@ -149,10 +147,11 @@ def command_lines():
             first = first[1:]
         yield "options", path.parent.name, "\n".join(first).encode()
     yield "options", "k-q", b"tag\n--k-q=1,2.5, 0..100,-3..-1\n-k\n1e2\nx-vars.pkl\n--quiet"
-    yield "options", "evaluate", (b"hitrates\nx-vars.pkl\n-m1,3,5..10\n--classes-img\n1..10,cat , 3\n--save-dir=.\n--time-delta"
-                                  b"\n-1.5\n--threads=2\n--\n-odd")
-    yield "options", "activations", (b"activations\n--model\na.keras\n--size=32x48\n--preprocess\ncaffe\n--images-dir\nd\n--split"
-                                     b"\n0.5\n--seed-rn\n4294967295\n--limit=7\n--strict\n--isa\navx2\n--layers\n2,4")
+    yield "options", "evaluate", (b"hitrates\nx-vars.pkl\n-m1,3,5..10\n--classes-img\n1..10,cat , 3\n--save-dir=."
+                                  b"\n--time-delta\n-1.5\n--threads=2\n--\n-odd")
+    yield "options", "activations", (b"activations\n--model\na.keras\n--size=32x48\n--preprocess\ncaffe"
+                                     b"\n--images-dir\nd\n--split\n0.5\n--seed-rn\n4294967295\n--limit=7\n--strict\n--isa\navx2"
+                                     b"\n--layers\n2,4")
 
 
 def run_files():
@@ -197,22 +196,27 @@ def stores():
 
 
 DICTIONARIES = {
-    "pickle": [b"cnumpy.core.multiarray\n_reconstruct\n", b"cnumpy\nndarray\n", b"cnumpy\ndtype\n", b"c_codecs\nencode\n",
-               b"cnumpy.core.multiarray\nscalar\n", b"\x80\x02", b"\x80\x04\x95", b"\x93", b"\x94", b"h\0", b"q\0", b"e.", b"u."],
+    "pickle": [b"cnumpy.core.multiarray\n_reconstruct\n", b"cnumpy\nndarray\n", b"cnumpy\ndtype\n",
+               b"c_codecs\nencode\n", b"cnumpy.core.multiarray\nscalar\n", b"\x80\x02", b"\x80\x04\x95", b"\x93", b"\x94",
+               b"h\0", b"q\0", b"e.", b"u."],
     "keras_config": [b'"class_name"', b'"config"', b'"layers"', b'"inbound_nodes"', b'"Functional"', b'"Sequential"',
                      b'"Conv2D"', b'"Dense"', b'"Add"', b'"Concatenate"', b'"Flatten"', b'"Reshape"', b'"batch_shape"',
                      b'"batch_input_shape"', b'"kernel_size"', b'"strides"', b'"padding"', b'"input_layers"', b'null',
                      b'"output_layers"', b'"keras_history"', b'"__keras_tensor__"', b'"args"', b'"target_shape"'],
     "listing": [b"filter tags k=", b"filter tags q=", b" layer=", b":['", b"', '", b"\\U0001f600", b"\\udcff", b"[]"],
     "run_file": [b'"hex"', b'"layers"', b'"filters"', b'"input_shape"', b'"split"', b"null", b"18446744073709551616"],
-    "options": [b"\n--k-q=", b"\n-m", b"\n--classes-img=", b"..", b"1..10000", b",", b"e5", b"\n--size=", b"\n--layers\n",
-                b"\n--", b"\n--time-delta=", b"visualize", b"single-image", b"explain", b"pipeline", b"export"],
+    "options": [b"\n--k-q=", b"\n-m", b"\n--classes-img=", b"..", b"1..10000", b",", b"e5", b"\n--size=",
+                b"\n--layers\n", b"\n--", b"\n--time-delta=", b"visualize", b"single-image", b"explain", b"pipeline",
+                b"export"],
     "class_index": [b"\xef\xbb\xbf", b"\r\n", b"\t", b"\v"],
-    "picture_jpeg": [b"\xff\xda", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xdb", b"\xff\xdd", b"\xff\xee", b"\xff\xd9"],
+    "picture_jpeg": [b"\xff\xda", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xdb", b"\xff\xdd", b"\xff\xee",
+                     b"\xff\xd9"],
     "picture_png": [b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT"],
-    "picture_tiff": [b"\x00\x01", b"\x01\x01", b"\x02\x01", b"\x03\x01", b"\x06\x01", b"\x11\x01", b"\x15\x01", b"\x16\x01",
+    "picture_tiff": [b"\x00\x01", b"\x01\x01", b"\x02\x01", b"\x03\x01", b"\x06\x01", b"\x11\x01", b"\x15\x01",
+                     b"\x16\x01",
                      b"\x1c\x01", b"\x3d\x01", b"\x42\x01", b"\x43\x01", b"\x53\x01", b"\x5b\x01"],
-    "hdf5": [b"OHDR", b"TREE", b"SNOD", b"HEAP", b"GCOL", b"FRHP", b"FHDB", b"BTHD", b"BTLF", b"model_config", b"layer_names"],
+    "hdf5": [b"OHDR", b"TREE", b"SNOD", b"HEAP", b"GCOL", b"FRHP", b"FHDB", b"BTHD", b"BTLF", b"model_config",
+             b"layer_names"],
     "keras_zip": [b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"config.json", b"model.weights.h5"],
 }
 DICTIONARIES["tags"] = DICTIONARIES["pickle"]

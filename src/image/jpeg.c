@@ -14,7 +14,7 @@
 
 enum {
     BLOCK_BYTES = 65536,        /* PIL.ImageFile.MAXBLOCK */
-    MAX_SCANS = 100,            /* jpegtran writes no more; a scan can be nearly empty, and goes through all of the picture */
+    MAX_SCANS = 100,            /* jpegtran writes no more; each goes through the whole picture, though nearly empty */
     MAX_PIXELS_PER_BYTE = 512,  /* Huffman's least: a bit a block of 64 */
     FREE_PIXELS = 1 << 22       /* small enough, however many scans */
 };

@@ -114,9 +114,9 @@ static filtags_status take_room(struct tag_reader *reader, struct selector selec
     }
     reader->n_taken += n;
     if (reader->n_taken <= reader->n_room) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_DATA, "%s: %s[%g]: at most %" PRIu64 " filters and tags expected in a file of that size, "
-                     "found more", reader->variables->path, name_of(reader, selector.rule), selector.value,
-                     reader->n_room);
+    return error_set(FILTAGS_ERROR_DATA,
+                     "%s: %s[%g]: at most %" PRIu64 " filters and tags expected in a file of that size, found more",
+                     reader->variables->path, name_of(reader, selector.rule), selector.value, reader->n_room);
 }
 
 static filtags_status check_shape(struct tag_reader *reader, const struct pickle_file *file, struct selector selector,

@@ -114,6 +114,10 @@ const char *__asan_default_options(void);
 const char *__asan_default_options(void) {
     return "symbolize=0:allocator_may_return_null=1:quarantine_size_mb=8:malloc_context_size=5";
 }
+
+/* It loses memory on damaged files. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return "leak:libhdf5"; }
 #endif
 
 static void set_timer(long seconds) {

@@ -330,7 +330,7 @@ static void test_png_bombs(void **state) {
     struct buffer file = {0};
     buffer_append(&file, png, sizeof png - 1);
     buffer_append(&file, end, sizeof end);
-    assert_refused(&file, FILTAGS_ERROR_UNSUPPORTED, "at most 4194304 pixels in a file of 45 bytes expected, found 8000");
+    assert_refused(&file, FILTAGS_ERROR_UNSUPPORTED, "at most 4194304 pixels in a file of 45 bytes expected, found 80");
     buffer_free(&file);
 }
 
@@ -373,8 +373,8 @@ static void test_picture_memory(void **state) {
     const struct image_source source = {"large", (const uint8_t *)"", 1};
     assert_int_equal(image_check_memory(&source, (size_t)1 << 30), FILTAGS_OK);
     assert_int_equal(image_check_memory(&source, ((size_t)1 << 30) + 1), FILTAGS_ERROR_MEMORY);
-    assert_string_equal(filtags_error_message(), "large: a picture that takes at most 1073741824 bytes to decode expected, "
-                                                 "found 1073741825");
+    assert_string_equal(filtags_error_message(),
+                        "large: a picture that takes at most 1073741824 bytes to decode expected, found 1073741825");
 }
 
 int main(void) {
