@@ -87,6 +87,24 @@ filtags_status image_allocate(const struct image_source *source, size_t width, s
     return FILTAGS_OK;
 }
 
+filtags_status image_check_ratio(const struct image_source *source, size_t width, size_t height, size_t n_free_pixels,
+                                 size_t most_pixels_per_byte) {
+    uint64_t n_most = (uint64_t)source->n_bytes * most_pixels_per_byte;
+    if (n_most < n_free_pixels) n_most = n_free_pixels;
+    /* image_allocate says the rest */
+    if (width == 0 || height <= n_most / width || height > MAX_PIXELS / width) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_UNSUPPORTED,
+                     "%s: at most %llu pixels in a file of %zu bytes expected, found %zu x %zu", source->path,
+                     (unsigned long long)n_most, source->n_bytes, width, height);
+}
+
+filtags_status image_check_memory(const struct image_source *source, size_t n_bytes) {
+    static const size_t limit_bytes = (size_t)1 << 30;
+    if (n_bytes <= limit_bytes) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_MEMORY, "%s: a picture that takes at most %zu bytes to decode expected, found %zu",
+                     source->path, limit_bytes, n_bytes);
+}
+
 void image_free(struct image *image) {
     free(image->pixels);
     *image = (struct image){0};

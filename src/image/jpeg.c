@@ -12,12 +12,18 @@
 #include "base/memory.h"
 #include "image/image.h"
 
-enum { BLOCK_BYTES = 65536 }; /* PIL.ImageFile.MAXBLOCK */
+enum {
+    BLOCK_BYTES = 65536,        /* PIL.ImageFile.MAXBLOCK */
+    MAX_SCANS = 100,            /* jpegtran writes no more; each goes through the whole picture, though nearly empty */
+    MAX_PIXELS_PER_BYTE = 512,  /* Huffman's least: a bit a block of 64 */
+    FREE_PIXELS = 1 << 22       /* small enough, however many scans */
+};
 
 struct jpeg_reader {
     struct jpeg_decompress_struct info;
     struct jpeg_error_mgr errors;
     struct jpeg_source_mgr blocks;
+    struct jpeg_progress_mgr progress;
     jmp_buf on_error;
     char reason[JMSG_LENGTH_MAX];
     const struct image_source *source;
@@ -33,6 +39,13 @@ static void leave_on_error(j_common_ptr info) {
 }
 
 static void drop_message(j_common_ptr info) { (void)info; }
+
+static void count_scans(j_common_ptr info) {
+    struct jpeg_reader *reader = info->client_data;
+    if (reader->info.input_scan_number <= MAX_SCANS) return;
+    snprintf(reader->reason, sizeof reader->reason, "at most %d scans expected, found more", MAX_SCANS);
+    longjmp(reader->on_error, 1);
+}
 
 static void do_nothing(j_decompress_ptr info) { (void)info; }
 
@@ -76,6 +89,8 @@ static void start(struct jpeg_reader *reader) {
     reader->blocks.term_source = do_nothing;
     reader->blocks.next_input_byte = reader->source->bytes;
     reader->info.src = &reader->blocks;
+    reader->progress.progress_monitor = count_scans;
+    reader->info.progress = &reader->progress;
 }
 
 static filtags_status read_header(struct jpeg_reader *reader) {
@@ -120,9 +135,24 @@ static filtags_status read_rows(struct jpeg_reader *reader, struct image *image)
     return FILTAGS_OK;
 }
 
+/* With several scans the library keeps all coefficients. */
+static filtags_status check_limits(struct jpeg_reader *reader) {
+    struct jpeg_decompress_struct *info = &reader->info;
+    size_t n_pixels = (size_t)info->image_width * info->image_height;
+    size_t n_bytes = n_pixels * (info->num_components == 1 ? 1 : 3);
+    for (int i = 0; i < info->num_components && jpeg_has_multiple_scans(info); i++) {
+        const jpeg_component_info *component = &info->comp_info[i];
+        n_bytes += sizeof(JBLOCK) * component->width_in_blocks * component->height_in_blocks;
+    }
+    filtags_status status = image_check_ratio(reader->source, info->image_width, info->image_height, FREE_PIXELS,
+                                              MAX_PIXELS_PER_BYTE);
+    return status ? status : image_check_memory(reader->source, n_bytes);
+}
+
 static filtags_status decode(struct jpeg_reader *reader, struct image *image) {
     filtags_status status = read_header(reader);
     if (status) return status;
+    if ((status = check_limits(reader))) return status;
     status = image_allocate(reader->source, reader->info.image_width, reader->info.image_height,
                             reader->info.num_components == 1 ? 1 : 3, image);
     if (status) return status;

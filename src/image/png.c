@@ -19,7 +19,9 @@ enum {
     SIGNATURE_BYTES = 8,
     CHUNK_HEADER_BYTES = 8, /* length and name; the checksum behind the data is 4 more */
     CHECKSUM_BYTES = 4,
-    BLOCK_BYTES = 65536     /* PIL.ImageFile.MAXBLOCK */
+    BLOCK_BYTES = 65536,    /* PIL.ImageFile.MAXBLOCK */
+    MAX_PIXELS_PER_BYTE = 8 * 1032, /* deflate's most, of one-bit pixels */
+    FREE_PIXELS = 1 << 22
 };
 
 struct chunk {
@@ -277,6 +279,8 @@ filtags_status image_decode_png(const struct image_source *source, struct image 
     reader->source = source;
     reader->image = image;
     status = read_head(reader, &chunk);
+    if (status) goto fail;
+    status = image_check_ratio(source, reader->width, reader->height, FREE_PIXELS, MAX_PIXELS_PER_BYTE);
     if (status) goto fail;
     status = image_allocate(source, reader->width, reader->height,
                             reader->color_type & PNG_COLOR_MASK_COLOR ? 3 : 1, image);

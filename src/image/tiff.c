@@ -16,6 +16,8 @@
 enum {
     MAX_SAMPLES = 6,
     MAX_BLOCK_BYTES = 1 << 30, /* of a strip or tile: no sane picture has more */
+    MAX_PIXELS_PER_BYTE = 8 * 1032, /* deflate's most, of one-bit pixels; */
+    FREE_PIXELS = 1 << 26,     /* CCITT's blank pages have more */
     EXTRA_NONE = -1
 };
 
@@ -417,7 +419,18 @@ static filtags_status read_block(struct tiff_reader *reader, uint32_t y, uint32_
     return status;
 }
 
-static filtags_status allocate_blocks(struct tiff_reader *reader, size_t *n_row_bytes, size_t *n_block_bytes) {
+static bool is_turned(const struct layout *layout) { return layout->orientation >= 2 && layout->orientation <= 8; }
+
+/* n_block_bytes: of a strip or tile; n_planes: colours that are collected apart, or 0. */
+static filtags_status check_memory(const struct tiff_reader *reader, const struct image *image, size_t n_block_bytes,
+                                   size_t n_planes) {
+    size_t n_pixels = image->width * image->height;
+    size_t n_copies = is_turned(&reader->layout) ? 2 : 1;
+    return image_check_memory(reader->source, n_pixels * (n_copies * image->channels + n_planes) + n_block_bytes);
+}
+
+static filtags_status allocate_blocks(struct tiff_reader *reader, const struct image *image, uint16_t n_planes,
+                                      size_t *n_row_bytes, size_t *n_block_bytes) {
     const struct layout *layout = &reader->layout;
     TIFF *tiff = reader->tiff;
     bool is_apart = layout->planar == PLANARCONFIG_SEPARATE && layout->n_samples > 1;
@@ -432,6 +445,8 @@ static filtags_status allocate_blocks(struct tiff_reader *reader, size_t *n_row_
         return error_set(FILTAGS_ERROR_MEMORY, "%s: TIFF: strips or tiles of at most %d bytes expected, found %zu",
                          reader->source->path, MAX_BLOCK_BYTES, (size_t)block_size);
     }
+    filtags_status status = check_memory(reader, image, (size_t)block_size, is_apart ? n_planes : 0);
+    if (status) return status;
     reader->block = memory_new((size_t)block_size, 1);
     reader->bytes = memory_new(layout->block_width, layout->n_samples);
     if (!reader->block || !reader->bytes) return FILTAGS_ERROR_MEMORY;
@@ -443,11 +458,11 @@ static filtags_status allocate_blocks(struct tiff_reader *reader, size_t *n_row_
 static filtags_status read_blocks(struct tiff_reader *reader, struct image *image) {
     const struct layout *layout = &reader->layout;
     size_t n_row_bytes = 0, n_block_bytes = 0;
-    uint16_t n_planes = 1;
-    filtags_status status = allocate_blocks(reader, &n_row_bytes, &n_block_bytes);
+    bool is_apart = layout->planar == PLANARCONFIG_SEPARATE && layout->n_samples > 1;
+    uint16_t n_planes = !is_apart ? 1 : layout->n_samples < 4 ? layout->n_samples : 4; /* no pixel needs more */
+    filtags_status status = allocate_blocks(reader, image, n_planes, &n_row_bytes, &n_block_bytes);
     if (status) return status;
-    if (layout->planar == PLANARCONFIG_SEPARATE && layout->n_samples > 1) {
-        n_planes = layout->n_samples < 4 ? layout->n_samples : 4; /* no pixel needs more */
+    if (is_apart) {
         reader->planes = memory_new(image->width * image->height, n_planes); // [height, width, n_planes]
         if (!reader->planes) return FILTAGS_ERROR_MEMORY;
     }
@@ -469,10 +484,11 @@ static filtags_status read_rgba(struct tiff_reader *reader, struct image *image)
     TIFFRGBAImage rgba;
     char reason[1024] = "";
     size_t n_rows = layout->block_height < layout->height ? layout->block_height : layout->height;
+    filtags_status status = check_memory(reader, image, n_rows * image->width * sizeof(uint32_t), 0);
+    if (status) return status;
     if (!TIFFRGBAImageOK(reader->tiff, reason) || !TIFFRGBAImageBegin(&rgba, reader->tiff, 0, reason)) {
         return refuse(reader, reason);
     }
-    filtags_status status = FILTAGS_OK;
     uint32_t *block = memory_new(n_rows * image->width, sizeof *block); // [n_rows, width] ABGR
     if (!block) status = FILTAGS_ERROR_MEMORY;
     rgba.orientation = rgba.req_orientation = ORIENTATION_TOPLEFT;
@@ -501,7 +517,7 @@ static filtags_status read_rgba(struct tiff_reader *reader, struct image *image)
 static filtags_status apply_orientation(const struct tiff_reader *reader, struct image *image) {
     uint16_t orientation = reader->layout.orientation;
     struct image upright = {0};
-    if (orientation < 2 || orientation > 8) return FILTAGS_OK;
+    if (!is_turned(&reader->layout)) return FILTAGS_OK;
     bool is_transposed = orientation >= 5;
     bool mirrors_rows = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
     bool mirrors_columns = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
@@ -529,6 +545,8 @@ static filtags_status decode(struct tiff_reader *reader, struct image *image) {
     filtags_status status = read_layout(reader);
     if (status) return status;
     bool is_grey = layout->n_colors == 1 && layout->photometric != PHOTOMETRIC_PALETTE;
+    status = image_check_ratio(reader->source, layout->width, layout->height, FREE_PIXELS, MAX_PIXELS_PER_BYTE);
+    if (status) return status;
     status = image_allocate(reader->source, layout->width, layout->height, is_grey ? 1 : 3, image);
     if (status) return status;
     if (layout->photometric != PHOTOMETRIC_YCBCR || layout->n_samples == 1) {

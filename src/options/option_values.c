@@ -4,6 +4,7 @@
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -182,15 +183,16 @@ static filtags_status report_list(const struct option_row *row, const char *item
 struct list_reader {
     double *values;
     size_t n, capacity;
+    size_t n_read; /* repeats included: looking for these is what takes time */
 };
 
 static filtags_status add_value(struct list_reader *list, const struct option_row *row, double value) {
-    for (size_t i = 0; i < list->n; i++) {
-        if (list->values[i] == value) return FILTAGS_OK;
-    }
-    if (list->n == MAX_LIST_ITEMS) {
+    if (list->n_read++ == MAX_LIST_ITEMS) {
         return error_set(FILTAGS_ERROR_USAGE, "--%s: at most %d values expected, found more", row->name,
                          MAX_LIST_ITEMS);
+    }
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->values[i] == value) return FILTAGS_OK;
     }
     void *values = list->values;
     if (memory_grow(&values, &list->capacity, list->n + 1, sizeof *list->values)) return FILTAGS_ERROR_MEMORY;
@@ -269,56 +271,70 @@ void text_list_free(struct text_list *list) {
     *list = (struct text_list){0};
 }
 
-static filtags_status add_name(struct text_list *list, size_t *capacity, const struct option_row *row, char *name) {
-    if (!name) return FILTAGS_ERROR_MEMORY;
+/* A list of names while it is read. */
+struct name_reader {
+    struct text_list list;
+    size_t capacity;
+    size_t n_read; /* repeats included */
+    void *known;   /* the list's items as a tree of tsearch */
+};
+
+static int compare_names(const void *a, const void *b) { return strcmp(a, b); }
+
+static void keep_name(void *name) { (void)name; /* the list's */ }
+
+/* Takes name over. */
+static filtags_status add_name(struct name_reader *reader, const struct option_row *row, char *name) {
+    struct text_list *list = &reader->list;
     void *items = list->items;
-    bool is_known = false;
-    for (size_t i = 0; i < list->n && !is_known; i++) is_known = !strcmp(list->items[i], name);
+    if (!name) return FILTAGS_ERROR_MEMORY;
     filtags_status status = FILTAGS_OK;
-    if (list->n == MAX_LIST_ITEMS) {
+    bool is_known = tfind(name, &reader->known, compare_names) != NULL;
+    if (reader->n_read++ == MAX_LIST_ITEMS) {
         status = error_set(FILTAGS_ERROR_USAGE, "--%s: at most %d values expected, found more", row->name,
                            MAX_LIST_ITEMS);
-    } else if (!is_known && memory_grow(&items, capacity, list->n + 1, sizeof *list->items)) {
+    } else if (!is_known && memory_grow(&items, &reader->capacity, list->n + 1, sizeof *list->items)) {
         status = FILTAGS_ERROR_MEMORY;
+    } else if (!is_known) {
+        list->items = items; /* the old ones may be gone */
+        if (!tsearch(name, &reader->known, compare_names)) status = error_out_of_memory(sizeof *items);
     }
     if (status || is_known) {
         free(name);
         return status;
     }
-    list->items = items;
     list->items[list->n++] = name;
     return FILTAGS_OK;
 }
 
 /* A range of class numbers is written out; whatever is no range may be a label. */
-static filtags_status add_names(struct text_list *list, size_t *capacity, const struct option_row *row,
-                                const char *item,
+static filtags_status add_names(struct name_reader *reader, const struct option_row *row, const char *item,
                                 const char *text) {
     struct list_item range = {0};
     if (!*item) return report_list(row, item, text);
-    if (!parse_range(item, &range)) return add_name(list, capacity, row, memory_copy_string(item));
+    if (!parse_range(item, &range)) return add_name(reader, row, memory_copy_string(item));
     if (!is_in_range(row, range.first) || !is_in_range(row, range.last)) return report_list(row, item, text);
     for (double number = range.first; number <= range.last; number++) {
-        filtags_status status = add_name(list, capacity, row, memory_format("%.0f", number));
+        filtags_status status = add_name(reader, row, memory_format("%.0f", number));
         if (status) return status;
     }
     return FILTAGS_OK;
 }
 
 static filtags_status parse_names(const struct option_row *row, const char *text, struct text_list *field) {
-    struct text_list list = {0};
-    size_t capacity = 0;
+    struct name_reader reader = {.n_read = 0};
     filtags_status status = FILTAGS_OK;
     char *copy = memory_copy_string(text), *rest = copy, *item;
     if (!copy) return FILTAGS_ERROR_MEMORY;
-    while (!status && (item = next_item(&rest))) status = add_names(&list, &capacity, row, item, text);
+    while (!status && (item = next_item(&rest))) status = add_names(&reader, row, item, text);
     free(copy);
+    tdestroy(reader.known, keep_name);
     if (status) {
-        text_list_free(&list);
+        text_list_free(&reader.list);
         return status;
     }
     text_list_free(field);
-    *field = list;
+    *field = reader.list;
     return FILTAGS_OK;
 }
 

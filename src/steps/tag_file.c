@@ -1,8 +1,10 @@
 #include "steps/tag_file.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -48,6 +50,7 @@ struct tag_reader {
     bool is_nested;       /* they can be */
     bool is_ranked;       /* from now on */
     uint64_t n_kept;      /* tags in the slots */
+    uint64_t n_room, n_taken; /* filters and tags: how many the file can have, and has had so far */
     struct tag_ranks ranks;
 };
 
@@ -99,12 +102,33 @@ static bool is_list_of_lists(const struct pickle_file *file, pickle_value value)
     return true;
 }
 
+/* A list that is in many places is one in the file, and many here: a small file could hold any number of tags so. What
+ * our programs and the published ones write has two bytes a tag at least, and one a filter. */
+static filtags_status take_room(struct tag_reader *reader, struct selector selector, uint64_t n) {
+    enum { HARMLESS = 1 << 22 };
+    if (!reader->n_room) {
+        struct stat info;
+        if (stat(reader->variables->path, &info))
+            return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be examined", reader->variables->path);
+        reader->n_room = info.st_size > HARMLESS ? (uint64_t)info.st_size : HARMLESS;
+    }
+    reader->n_taken += n;
+    if (reader->n_taken <= reader->n_room) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_DATA,
+                     "%s: %s[%g]: at most %" PRIu64 " filters and tags expected in a file of that size, found more",
+                     reader->variables->path, name_of(reader, selector.rule), selector.value, reader->n_room);
+}
+
 static filtags_status check_shape(struct tag_reader *reader, const struct pickle_file *file, struct selector selector,
                                   pickle_value layers) {
     struct filter_table *table = &reader->to->table;
     if (!is_list_of_lists(file, layers))
         return refuse(reader, selector, "a list over layers of lists over filters expected");
     size_t n_layers = pickle_length(file, layers);
+    for (size_t i = 0; i < n_layers; i++) {
+        filtags_status status = take_room(reader, selector, 1 + pickle_length(file, pickle_item(file, layers, i)));
+        if (status) return status;
+    }
     if (!table->n_layers && n_layers) { /* the first one read sets the shape */
         size_t *n_filters = memory_new(n_layers, sizeof *n_filters);
         if (!n_filters) return FILTAGS_ERROR_MEMORY;
@@ -125,14 +149,18 @@ static filtags_status check_shape(struct tag_reader *reader, const struct pickle
     return FILTAGS_OK;
 }
 
-static uint64_t count_tags(const struct pickle_file *file, pickle_value layers) {
-    uint64_t n_tags = 0;
-    for (size_t i = 0; i < pickle_length(file, layers); i++) {
+static filtags_status count_tags(struct tag_reader *reader, const struct pickle_file *file, struct selector selector,
+                                 pickle_value layers, uint64_t *n_tags) {
+    filtags_status status = FILTAGS_OK;
+    *n_tags = 0;
+    for (size_t i = 0; !status && i < pickle_length(file, layers); i++) {
         pickle_value layer = pickle_item(file, layers, i);
-        for (size_t j = 0; j < pickle_length(file, layer); j++)
-            n_tags += pickle_length(file, pickle_item(file, layer, j));
+        uint64_t n = 0;
+        for (size_t j = 0; j < pickle_length(file, layer); j++) n += pickle_length(file, pickle_item(file, layer, j));
+        status = take_room(reader, selector, n);
+        *n_tags += n;
     }
-    return n_tags;
+    return status;
 }
 
 static filtags_status copy_labels(struct tag_reader *reader, const struct pickle_file *file, struct selector selector,
@@ -158,12 +186,14 @@ static filtags_status copy_labels(struct tag_reader *reader, const struct pickle
 
 static filtags_status read_tags(struct tag_reader *reader, const struct pickle_file *file, struct selector selector,
                                 pickle_value layers, struct tag_table *result) {
+    uint64_t n_tags = 0;
     filtags_status status = check_shape(reader, file, selector, layers);
+    if (!status) status = count_tags(reader, file, selector, layers, &n_tags);
     if (!status) status = grow_strs(reader, file);
     if (status) return status;
     struct tag_table tags = {.n_filters = reader->to->table.first[reader->to->table.n_layers]};
     tags.offset = memory_new(tags.n_filters + 1, sizeof *tags.offset);
-    tags.labels = memory_new(count_tags(file, layers), sizeof *tags.labels);
+    tags.labels = memory_new(n_tags, sizeof *tags.labels);
     if (!tags.offset || !tags.labels) status = FILTAGS_ERROR_MEMORY;
     if (!status) status = copy_labels(reader, file, selector, layers, &tags);
     if (status) tag_table_free(&tags);

@@ -10,7 +10,8 @@
 #include "store/pickle_internal.h"
 
 static filtags_status make_buffer(struct pickle_source *source) {
-    source->buffer = memory_new(SOURCE_BUFFER_BYTES + SOURCE_PADDING_BYTES, 1);
+    uint64_t n = source->size_bytes < SOURCE_BUFFER_BYTES ? source->size_bytes : SOURCE_BUFFER_BYTES;
+    source->buffer = memory_new((size_t)n + SOURCE_PADDING_BYTES, 1);
     source->next = source->end = source->buffer;
     return source->buffer ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
 }

@@ -1,11 +1,9 @@
-/* libFuzzer: any text is either refused or gives tags that are written as a listing, which gives the same tags again.
- *     fuzz_listing -max_len=10000 CORPUS */
+/* Any text is either refused or gives tags that are written as a listing, which gives the same tags again. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "steps/listing_file.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static filtags_status read_text(const char *text, size_t n_bytes, struct listing_file *listing) {
     static const struct number_list all_values;

@@ -1,15 +1,11 @@
-/* libFuzzer: any bytes are either refused or give a model whose layers and weights can be walked through.
- *     ASAN_OPTIONS=allocator_may_return_null=1 fuzz_model -fork=1 -ignore_crashes=1 -ignore_timeouts=1 \
- *         -timeout=10 -malloc_limit_mb=0 -max_len=60000 CORPUS tests/parity/layers
- * libhdf5 1.10 itself overruns memory and loops on damaged heaps (H5HG_read, H5C_protect): what counts are stacks
- * whose uppermost frame is ours. */
+/* Any bytes as a model file, .h5 or .keras, are either refused or give a model whose layers and weights can be walked
+ * through. libhdf5 itself crashes on some files (1.10.8 does); what it crashes on is left out, see fuzz_rehearse. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "hdf5_here.h"
 #include "model/model_internal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_graph(const struct graph *graph) {
     for (size_t i = 0; i < graph->n_nodes; i++) {
@@ -24,13 +20,13 @@ static void check_graph(const struct graph *graph) {
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+static void load_model(const uint8_t *data, size_t size) {
     enum { MAX_WEIGHTS_BYTES = 1 << 26 };
     filtags_model *model = NULL;
     hdf5_set_backend(&hdf5_here);
     if (model_load_bytes("fuzz", data, size, 0, 0, &model)) {
         if (model || strncmp(filtags_error_message(), "fuzz: ", 6)) abort();
-        return 0;
+        return;
     }
     const struct graph *graph = model_graph(model);
     bool *is_needed = malloc(graph->n_nodes);
@@ -48,5 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (sum == 0.123456789) abort();
     free(is_needed);
     filtags_model_destroy(model);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (fuzz_rehearse(load_model, data, size)) load_model(data, size);
     return 0;
 }

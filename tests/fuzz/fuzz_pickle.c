@@ -1,11 +1,9 @@
-/* libFuzzer: any bytes are either refused or give values that can be walked through.
- *     fuzz_pickle -max_len=100000 CORPUS tests/unit/data/pickles */
+/* Any bytes are either refused or give values that can be walked through. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "store/pickle.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct walk {
     const struct pickle_file *file;

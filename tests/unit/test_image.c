@@ -254,6 +254,129 @@ static void test_argument_errors(void **state) {
     assert_fails(path, 2, 2, 3, FILTAGS_PREPROCESS_NONE, FILTAGS_ERROR_FORMAT, "the file is truncated");
 }
 
+/* ---- decompression bombs */
+
+static void assert_refused(const struct buffer *file, filtags_status expected, const char *part) {
+    const struct image_source source = {"bomb", (const uint8_t *)file->data, file->size_bytes};
+    struct image image = {0};
+    assert_int_equal(image_decode(&source, &image), expected);
+    if (!strstr(filtags_error_message(), part)) print_error("%s\n", filtags_error_message());
+    assert_non_null(strstr(filtags_error_message(), part));
+    assert_null(image.pixels);
+}
+
+static struct buffer read_picture(const char *name) {
+    char path[4200];
+    struct buffer file = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(image_read_file(path, &file), FILTAGS_OK);
+    return file;
+}
+
+static void pad(struct buffer *file, size_t n_bytes) {
+    static const char zeros[1000];
+    while (file->size_bytes < n_bytes) buffer_append(file, zeros, sizeof zeros);
+}
+
+/* Behind the frame's marker, length and precision: height and width, big-endian. */
+static void set_jpeg_size(struct buffer *file, const char *marker, unsigned height, unsigned width) {
+    char *frame = memmem(file->data, file->size_bytes, marker, 2);
+    const char sizes[] = {(char)(height >> 8), (char)height, (char)(width >> 8), (char)width};
+    assert_non_null(frame);
+    memcpy(frame + 5, sizes, sizeof sizes);
+}
+
+static void test_jpeg_bombs(void **state) {
+    (void)state;
+    struct buffer file = read_picture("jpeg_8x8.jpg");
+    set_jpeg_size(&file, "\xff\xc0", 5000, 4000);
+    assert_refused(&file, FILTAGS_ERROR_UNSUPPORTED, "at most 4194304 pixels in a file of ");
+    buffer_free(&file);
+    file = read_picture("jpeg_444_progressive.jpg");
+    set_jpeg_size(&file, "\xff\xc2", 12000, 12000);
+    pad(&file, 300000);
+    assert_refused(&file, FILTAGS_ERROR_MEMORY, "at most 1073741824 bytes to decode expected, found 1296000000");
+    buffer_free(&file);
+}
+
+/* Scans of one empty end-of-band run each. */
+static void test_jpeg_scans(void **state) {
+    (void)state;
+    static const char scan[] = "\xff\xda\0\x08\1\1\0\1\5\2\0\0\0";
+    for (int is_too_many = 0; is_too_many < 2; is_too_many++) {
+        struct buffer file = read_picture("jpeg_420_progressive.jpg");
+        file.size_bytes -= 2; /* the end's marker */
+        for (int i = 0; i < (is_too_many ? 100 : 80); i++) buffer_append(&file, scan, sizeof scan - 1);
+        buffer_append(&file, "\xff\xd9", 2);
+        if (is_too_many) {
+            assert_refused(&file, FILTAGS_ERROR_FORMAT, "bomb: JPEG: at most 100 scans expected, found more");
+        } else {
+            const struct image_source source = {"scans", (const uint8_t *)file.data, file.size_bytes};
+            struct image image = {0};
+            assert_int_equal(image_decode(&source, &image), FILTAGS_OK);
+            image_free(&image);
+        }
+        buffer_free(&file);
+    }
+}
+
+static void test_png_bombs(void **state) {
+    (void)state;
+    /* 8000 x 8000, 8 bits, grey, with its right checksum */
+    static const char png[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x1f\x40\0\0\x1f\x40\x08\0\0\0\0";
+    uint32_t checksum = (uint32_t)crc32(0, (const uint8_t *)png + 12, 17);
+    const char end[] = {(char)(checksum >> 24), (char)(checksum >> 16), (char)(checksum >> 8), (char)checksum,
+                        0, 0, 0, 0, 'I', 'D', 'A', 'T', 0, 0, 0, 0};
+    struct buffer file = {0};
+    buffer_append(&file, png, sizeof png - 1);
+    buffer_append(&file, end, sizeof end);
+    assert_refused(&file, FILTAGS_ERROR_UNSUPPORTED, "at most 4194304 pixels in a file of 45 bytes expected, found 80");
+    buffer_free(&file);
+}
+
+static void append_tiff_tag(struct buffer *file, unsigned tag, uint32_t value) {
+    const char entry[] = {(char)tag, (char)(tag >> 8), 4, 0, 1, 0, 0, 0, (char)value, (char)(value >> 8),
+                          (char)(value >> 16), (char)(value >> 24)};
+    buffer_append(file, entry, sizeof entry);
+}
+
+/* An uncompressed grey TIFF of one strip. */
+static struct buffer make_tiff(uint32_t width, uint32_t height, unsigned orientation) {
+    struct buffer file = {0};
+    buffer_append(&file, "II*\0\x08\0\0\0\x0a\0", 10);
+    append_tiff_tag(&file, 256, width);
+    append_tiff_tag(&file, 257, height);
+    append_tiff_tag(&file, 258, 8); /* bits */
+    append_tiff_tag(&file, 259, 1); /* no compression */
+    append_tiff_tag(&file, 262, 1); /* 0 is black */
+    append_tiff_tag(&file, 273, 8); /* the strip's place */
+    append_tiff_tag(&file, 274, orientation);
+    append_tiff_tag(&file, 277, 1); /* samples */
+    append_tiff_tag(&file, 278, height);
+    append_tiff_tag(&file, 279, width * height);
+    buffer_append(&file, "\0\0\0\0", 4);
+    return file;
+}
+
+static void test_tiff_bombs(void **state) {
+    (void)state;
+    struct buffer file = make_tiff(13000, 13000, 1);
+    assert_refused(&file, FILTAGS_ERROR_UNSUPPORTED, "at most 67108864 pixels in a file of ");
+    pad(&file, 22000);
+    assert_refused(&file, FILTAGS_ERROR_FORMAT, "the file is truncated");
+    buffer_free(&file);
+}
+
+/* What several decoders ask before they allocate. */
+static void test_picture_memory(void **state) {
+    (void)state;
+    const struct image_source source = {"large", (const uint8_t *)"", 1};
+    assert_int_equal(image_check_memory(&source, (size_t)1 << 30), FILTAGS_OK);
+    assert_int_equal(image_check_memory(&source, ((size_t)1 << 30) + 1), FILTAGS_ERROR_MEMORY);
+    assert_string_equal(filtags_error_message(),
+                        "large: a picture that takes at most 1073741824 bytes to decode expected, found 1073741825");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),
@@ -261,6 +384,11 @@ int main(void) {
         cmocka_unit_test(test_truncated_anywhere),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_argument_errors),
+        cmocka_unit_test(test_jpeg_bombs),
+        cmocka_unit_test(test_jpeg_scans),
+        cmocka_unit_test(test_png_bombs),
+        cmocka_unit_test(test_tiff_bombs),
+        cmocka_unit_test(test_picture_memory),
     };
     return cmocka_run_group_tests(tests, load_goldens, free_goldens);
 }

@@ -225,6 +225,7 @@ static void test_number_lists(void **state) {
         refuse(options, "k-q", wrong[i], "--k-q: numbers and ranges such as 1,12.5,0..100");
     }
     refuse(options, "k-q", "0..10000", "at most 10000 values expected, found more");
+    refuse(options, "k-q", "0..9000,0..9000", "at most 10000 values expected, found more");
     assert_numbers(&options->k_q, (double[]){1, -2, -1}, 3);
     set(options, "k-q", "1..10000");
     assert_int_equal(options->k_q.n, 10000);
@@ -250,6 +251,7 @@ static void test_count_and_name_lists(void **state) {
     refuse(options, "classes-img", "0..3", "found '0..3'");
     refuse(options, "classes-img", "a,,b", "found '' in 'a,,b'");
     refuse(options, "classes-img", "1..10001", "at most 10000 values");
+    refuse(options, "classes-img", "1..9000,1..9000", "at most 10000 values"); /* repeats take time as well */
     assert_int_equal(options->classes_img.n, 5);
     filtags_options_destroy(options);
 }

@@ -1,0 +1,116 @@
+"""Run a fuzz target for a number of executions or seconds, and print one line of what came of it.
+
+python3 run.py --program BUILD/tests/fuzz/fuzz_NAME --work FOLDER (--runs N | --seconds S) [--strict]
+
+libhdf5 crashes on some files. The product reads such files in another process; a target that reads HDF5 runs in the
+fuzzer's own process here (a fork takes far longer than most files) and ends it with status 77 when the failure is
+libhdf5's. Then a new one goes on, and the failures are counted. Whatever else ends a fuzzer is run again on its own: it
+counts as a crash of ours where it happens again, with the isolation that fuzz_rehearse gives.
+"""
+import argparse
+import os
+import pathlib
+import re
+import resource
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent
+LIBRARY_FAILED = 77
+ISOLATED = ("fuzz_hdf5", "fuzz_model") # they time each execution themselves: a second of the processor, whoever is slow
+MOST_BYTES = {"fuzz_hdf5": 40000, "fuzz_model": 40000, "fuzz_keras_zip": 12000, "fuzz_keras_config": 4000,
+              "fuzz_pickle": 2000, "fuzz_tags": 1500, "fuzz_listing": 1500, "fuzz_options": 400,
+              "fuzz_class_index": 1000}
+OTHER_MOST_BYTES = 6000
+
+
+def make_command(options, target, n_runs, seconds):
+    work = options.work
+    corpus, seeds, crashes = work / "corpus" / target, work / "seeds" / target, work / "crashes"
+    corpus.mkdir(parents=True, exist_ok=True)
+    crashes.mkdir(exist_ok=True)
+    timeout = 1 if options.strict and target not in ISOLATED else 30
+    command = [options.program, f"-max_len={MOST_BYTES.get(target, OTHER_MOST_BYTES)}", "-rss_limit_mb=1024",
+               "-malloc_limit_mb=1024", f"-timeout={timeout}", "-print_funcs=0",
+               f"-artifact_prefix={crashes}/{target}-"]
+    if n_runs is not None:
+        command.append(f"-runs={n_runs}")
+    if seconds is not None:
+        command.append(f"-max_total_time={max(1, round(seconds))}")
+    dictionary = work / "seeds" / f"{target}.dict"
+    if dictionary.exists():
+        command.append(f"-dict={dictionary}")
+    crashers = ROOT / "crashers" / target
+    return command + [corpus, seeds] + ([crashers] if crashers.is_dir() else [])
+
+
+def count_runs(log):
+    """How many executions a fuzzer told of."""
+    done = re.findall(r"^Done (\d+) runs", log, re.MULTILINE)
+    failed = re.findall(r"^libhdf5 failed in run (\d+)", log, re.MULTILINE)
+    shown = re.findall(r"^#(\d+)\s", log, re.MULTILINE)
+    return max(map(int, done + failed + shown), default=0)
+
+
+def is_reproduced(program, log):
+    """Whether the input that a fuzzer left fails once more, alone, with libhdf5's failures taken care of; or, where it
+    took too long, again takes more than a second of the processor."""
+    found = re.search(r"Test unit written to (\S+)", log)
+    if not found:
+        return True, "(no input was kept)"
+    environment = dict(os.environ, UBSAN_OPTIONS="halt_on_error=1")
+    environment.pop("FILTAGS_FUZZ_IN_PROCESS", None)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run = subprocess.run([program, found[1]], env=environment, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    is_slow = seconds > 1 and program.name not in ISOLATED
+    return run.returncode != 0 or is_slow, f"{found[1]} ({seconds:.1f} s)"
+
+
+def fuzz(options, target):
+    n_done = n_library = n_vanished = most_mb = 0
+    start = time.monotonic()
+    environment = dict(os.environ, FILTAGS_FUZZ_IN_PROCESS="1", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
+    while True:
+        n_left = None if options.runs is None else options.runs - n_done
+        left = None if options.seconds is None else options.seconds - (time.monotonic() - start)
+        if (n_left is not None and n_left <= 0) or (left is not None and left <= 0):
+            break
+        run = subprocess.run(make_command(options, target, n_left, left), env=environment, capture_output=True)
+        log = run.stderr.decode(errors="replace")
+        n_done += count_runs(log)
+        most_mb = max([most_mb] + [int(n) for n in re.findall(r"rss: (\d+)Mb", log)])
+        if run.returncode == LIBRARY_FAILED and "libhdf5 failed" in log:
+            n_library += 1
+        elif run.returncode != 0:
+            reproduced, path = is_reproduced(options.program, log)
+            if reproduced:
+                print(log[-6000:])
+                print(f"{target}: FAILED after {n_done} executions: {path}", flush=True)
+                return False
+            n_vanished += 1
+    seconds = time.monotonic() - start
+    print(f"{target}: {n_done} executions in {seconds:.0f} s, at most {most_mb} MB; {n_library} failures of libhdf5, "
+          f"{n_vanished} that did not happen again", flush=True)
+    return True
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--program", required=True, type=pathlib.Path)
+    parser.add_argument("--work", required=True, type=pathlib.Path, help="folder with seeds/; gets corpus/, crashes/")
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--strict", action="store_true", help="an execution of more than a second is a failure")
+    options = parser.parse_args()
+    if options.runs is None and options.seconds is None:
+        parser.error("--runs or --seconds is missing")
+    options.program = options.program.resolve()
+    options.work = options.work.resolve()
+    sys.exit(0 if fuzz(options, options.program.name) else 1)
+
+
+if __name__ == "__main__":
+    main()
