@@ -26,7 +26,8 @@ void text_make_printable(char *to, size_t size_bytes, const char *text) {
     const size_t length = strlen(text);
     size_t n = 0;
     while (n < length && n + 1 < size_bytes) {
-        size_t n_sequence = utf8_sequence_length(text + n, length - n), n_control = control_length(text + n, n_sequence);
+        size_t n_sequence = utf8_sequence_length(text + n, length - n);
+        size_t n_control = control_length(text + n, n_sequence);
         size_t n_bytes = n_sequence ? n_sequence : 1;
         if (n + n_bytes >= size_bytes) break; /* no half letter */
         if (n_control) memset(to + n, '?', n_control);

@@ -5,8 +5,8 @@
 
 #include "filtags.h"
 
-/* Set the calling thread's message (printf style, at most 6143 bytes; of a longer one both ends) and return status. Control
- * characters in the result are replaced, so that a file name can't forge lines or drive a terminal. */
+/* Set the calling thread's message (printf style, at most 6143 bytes; of a longer one both ends) and return status.
+ * Control characters in the result are replaced, so that a file name can't forge lines or drive a terminal. */
 filtags_status error_set(filtags_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* As error_set, followed by ": " and the text of errno as it is at the call. */

@@ -1,9 +1,9 @@
 /* faults.c - LD_PRELOAD: let the system's calls fail, one at a time.
  *
- * The calls of a process and of its children are counted by kind in the file $FAULTS_STATE (struct state below, zeros to
- * begin with). $FAULTS "KIND N once|on CAUSE" fails the N-th call of a kind, or all from the N-th on; CAUSE is an errno,
- * or "short": half of what was asked for is read or written. $FAULTS_TRACE is a file that gets a line for each call:
- * kind, its number, the function, where in the program it was called from, and the file.
+ * The calls of a process and of its children are counted by kind in the file $FAULTS_STATE (struct state below, zeros
+ * to begin with). $FAULTS "KIND N once|on CAUSE" fails the N-th call of a kind, or all from the N-th on; CAUSE is an
+ * errno, or "short": half of what was asked for is read or written. $FAULTS_TRACE is a file that gets a line for each
+ * call: kind, its number, the function, where in the program it was called from, and the file.
  *
  * Allocations count where the program and its library call them, everything else wherever it is called from. stdio
  * calls read and write inside of the C library, where nothing can be put between: fopen and fdopen yield streams here
@@ -82,7 +82,8 @@ static int note_module(struct dl_phdr_info *info, size_t size, void *context) {
     if (info->dlpi_name[0] && !strstr(info->dlpi_name, "libfiltags.so")) return 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        if (header->p_type != PT_LOAD || !(header->p_flags & PF_X) || n_ranges == sizeof ranges / sizeof *ranges) continue;
+        if (header->p_type != PT_LOAD || !(header->p_flags & PF_X)) continue;
+        if (n_ranges == sizeof ranges / sizeof *ranges) abort();
         ranges[n_ranges].base = info->dlpi_addr;
         ranges[n_ranges].first = info->dlpi_addr + header->p_vaddr;
         ranges[n_ranges].end = info->dlpi_addr + header->p_vaddr + header->p_memsz;
@@ -408,7 +409,9 @@ static void note_stream(FILE *stream, FILE *old, int fd) {
     pthread_mutex_unlock(&streams_lock);
 }
 
-static ssize_t stream_read(void *cookie, char *bytes, size_t n_bytes) { return read((int)(intptr_t)cookie, bytes, n_bytes); }
+static ssize_t stream_read(void *cookie, char *bytes, size_t n_bytes) {
+    return read((int)(intptr_t)cookie, bytes, n_bytes);
+}
 
 /* As the C library's own: a short write is continued, a failed one, EINTR included, ends it. */
 static ssize_t stream_write(void *cookie, const char *bytes, size_t n_bytes) {

@@ -161,7 +161,8 @@ def words_of(name, root, server):
         "visualize": ["visualize", file["TF"], *to],
         "plot-hitrates": ["plot-hitrates", file["HR"], *to],
         "single-image": ["single-image", file["TF"], "--classes-img", 1, "--k-q", "1,5", *one, *to],
-        "explain": ["explain", "--filtags-file", file["TF"], "--k-q", "1,5", *one, *to, root / "images" / "a" / "1.ppm"],
+        "explain": ["explain", "--filtags-file", file["TF"], "--k-q", "1,5", *one, *to,
+                    root / "images" / "a" / "1.ppm"],
         "export": ["export", file["TF"]],
         "export-json": ["export", file["HR"], "--format", "json"],
         "layers": ["layers", steps.MODEL_H5],
@@ -397,7 +398,9 @@ def all_points(calls):
         for mode, cause in CAUSES[kind]:
             if kind == "close" and paths[numbers[0]].endswith(".h5"):
                 continue  # libhdf5 1.10 crashes where a file that it read can't be closed
-            if (cause == "ENOSPC" and kind == "open" and function != "mkstemp") or (function == "fork" and cause == "EINTR"):
+            if cause == "ENOSPC" and kind == "open" and function != "mkstemp":
+                continue
+            if cause == "EINTR" and function == "fork":
                 continue
             first.append(Point(kind, numbers[0], mode, cause))
         if len(numbers) > 1:
