@@ -21,11 +21,17 @@ static void remove_bar(struct terminal *terminal) {
     terminal->is_bar_shown = false;
 }
 
-/* Names in messages come from outside: none may forge a line or drive the terminal. */
+/* Names in messages come from outside: none may forge a line or drive the terminal. C1 controls too, alone or in UTF-8:
+ * 0x9b begins a command as ESC [ does. */
 static void print_line(const char *text) {
+    unsigned n_following = 0; /* bytes of a letter in UTF-8 */
     for (; *text; text++) {
-        unsigned char byte = (unsigned char)*text;
-        fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, stderr);
+        unsigned char byte = (unsigned char)*text, next = (unsigned char)text[1];
+        bool is_control = byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next < 0xa0)
+                          || (n_following == 0 && byte >= 0x80 && byte < 0xa0);
+        if (byte < 0x80 || byte >= 0xc0) n_following = byte < 0xc3 ? 0 : byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+        else if (n_following > 0) n_following--;
+        fputc(is_control ? '?' : byte, stderr);
     }
     fputc('\n', stderr);
 }

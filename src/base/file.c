@@ -28,14 +28,27 @@ static filtags_status read_stream(int fd, const char *path, size_t limit_bytes, 
     }
 }
 
+/* Too many open files, or too little memory for one more, is no fault of the file's: as where memory runs out. */
+static filtags_status status_of_errno(void) {
+    return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? FILTAGS_ERROR_MEMORY : FILTAGS_ERROR_IO;
+}
+
+filtags_status file_exists(const char *path, bool *exists) {
+    bool is_there = access(path, F_OK) == 0;
+    if (!is_there && errno != ENOENT && errno != ENOTDIR)
+        return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be looked for", path);
+    *exists = is_there;
+    return FILTAGS_OK;
+}
+
 filtags_status file_read(const char *path, size_t limit_bytes, struct buffer *contents) {
     struct stat info;
     filtags_status status = FILTAGS_OK;
     /* O_NONBLOCK: opening a pipe by mistake must not hang; it has no effect on regular files */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be opened", path);
+    if (fd < 0) return error_set_errno(status_of_errno(), "%s: cannot be opened", path);
     if (fstat(fd, &info)) {
-        status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be examined", path);
+        status = error_set_errno(status_of_errno(), "%s: cannot be examined", path);
     } else if (!S_ISREG(info.st_mode)) {
         status = error_set(FILTAGS_ERROR_IO, "%s: a regular file expected, found %s", path,
                            S_ISDIR(info.st_mode) ? "a folder" : "a special file");

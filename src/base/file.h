@@ -12,6 +12,9 @@
  * IO: cannot be read, or is no regular file. UNSUPPORTED: larger than the limit. */
 FILTAGS_MUST_USE filtags_status file_read(const char *path, size_t limit_bytes, struct buffer *contents);
 
+/* Whether there is a file, or anything, of that name. IO: that can't be told. */
+FILTAGS_MUST_USE filtags_status file_exists(const char *path, bool *exists);
+
 /* A file being written beside its final name. */
 struct file_writer {
     FILE *stream; /* write here; errors are found by file_writer_finish */

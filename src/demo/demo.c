@@ -88,7 +88,8 @@ static filtags_status check_class_folder(const struct archive *archive, const ch
     size_t index;
     char *class_dir = path_join(images_dir, class_name);
     DIR *folder = class_dir ? opendir(class_dir) : NULL;
-    while (folder && !status && (entry = readdir(folder))) {
+    errno = 0; /* readdir tells the end and a failure apart by it alone */
+    for (; folder && !status && (entry = readdir(folder)); errno = 0) {
         if (entry->d_name[0] == '.') continue; /* no class folder's picture begins so */
         char *name = path_join(class_name, entry->d_name);
         if (!name) status = FILTAGS_ERROR_MEMORY;
@@ -98,6 +99,7 @@ static filtags_status check_class_folder(const struct archive *archive, const ch
         }
         free(name);
     }
+    if (folder && !status && errno) status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", class_dir);
     if (folder) closedir(folder); /* one that can't be read, or is no folder, is told of by the listing */
     if (!class_dir) status = FILTAGS_ERROR_MEMORY;
     free(class_dir);
@@ -109,9 +111,11 @@ static filtags_status check_for_strangers(const struct archive *archive, const c
     struct dirent *entry;
     DIR *folder = opendir(images_dir);
     if (!folder) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", images_dir);
-    while (!status && (entry = readdir(folder))) {
+    errno = 0;
+    for (; !status && (entry = readdir(folder)); errno = 0) {
         if (entry->d_name[0] != '.') status = check_class_folder(archive, images_dir, entry->d_name);
     }
+    if (!status && errno) status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", images_dir);
     closedir(folder);
     return status;
 }

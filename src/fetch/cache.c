@@ -45,11 +45,13 @@ static filtags_status cache_path(const char *file, char **path) {
     return FILTAGS_OK;
 }
 
-/* NULL: Keras has no folder (or memory ran out, which the next allocation will tell). */
-static char *keras_path(const char *file) {
+/* NULL in *path: Keras has no folder. */
+static filtags_status keras_path(const char *file, char **path) {
     const char *keras = environment("KERAS_HOME"), *home = environment("HOME");
-    if (keras) return memory_format("%s/models/%s", keras, file);
-    return home ? memory_format("%s/.keras/models/%s", home, file) : NULL;
+    *path = NULL;
+    if (!keras && !home) return FILTAGS_OK;
+    *path = keras ? memory_format("%s/models/%s", keras, file) : memory_format("%s/.keras/models/%s", home, file);
+    return *path ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
 }
 
 /* Make the folders above path; those that are missing for the user alone, as the XDG rules have it. */
@@ -73,34 +75,36 @@ static filtags_status make_folders_above(char *path) {
 
 /* ---------------------------------------------------------------- finding */
 
-/* Whether there is a usable file; one with a wrong hash is told of. */
-static bool is_usable(const char *path, const filtags_network *network, bool is_hash_checked,
-                      const filtags_callbacks *callbacks) {
+/* Tell whether there is a usable file; one with a wrong hash is told of, one that can't be read is a failure. */
+static filtags_status check_file(const char *path, const filtags_network *network, bool is_hash_checked,
+                                 const filtags_callbacks *callbacks, bool *is_usable) {
     char hex[HASH_HEX_BYTES];
     struct stat info;
-    if (stat(path, &info) || !S_ISREG(info.st_mode)) return false;
-    if (!is_hash_checked || fetch_is_right(path, network->weights_md5, hex)) return true;
-    tell(callbacks, FILTAGS_LOG_WARNING, "", path, ": is not the official file (its MD5 is another) and is not used");
-    return false;
+    *is_usable = !stat(path, &info) && S_ISREG(info.st_mode);
+    if (!*is_usable || !is_hash_checked) return FILTAGS_OK;
+    filtags_status status = fetch_check(path, network->weights_md5, hex, is_usable);
+    if (!status && !*is_usable)
+        tell(callbacks, FILTAGS_LOG_WARNING, "", path,
+             ": is not the official file (its MD5 is another) and is not used");
+    return status;
 }
 
 filtags_status weights_find(const filtags_network *network, bool is_hash_checked, const filtags_callbacks *callbacks,
                             struct weights_place *place) {
-    char *own = NULL;
+    char *own = NULL, *keras = NULL;
+    bool is_own = false, is_of_keras = false;
     filtags_status status = cache_path(network->weights_file, &own);
-    if (status) return status;
-    *place = (struct weights_place){.source = WEIGHTS_MISSING, .path = own};
-    if (is_usable(own, network, is_hash_checked, callbacks)) {
-        place->source = WEIGHTS_CACHED;
-        return FILTAGS_OK;
-    }
-    char *keras = keras_path(network->weights_file);
-    if (keras && is_usable(keras, network, is_hash_checked, callbacks)) {
-        *place = (struct weights_place){.source = WEIGHTS_OF_KERAS, .path = keras};
+    if (!status) status = check_file(own, network, is_hash_checked, callbacks, &is_own);
+    if (!status && !is_own) status = keras_path(network->weights_file, &keras);
+    if (!status && keras) status = check_file(keras, network, is_hash_checked, callbacks, &is_of_keras);
+    if (status) {
         free(own);
-    } else {
         free(keras);
+        return status;
     }
+    enum weights_source source = is_own ? WEIGHTS_CACHED : is_of_keras ? WEIGHTS_OF_KERAS : WEIGHTS_MISSING;
+    *place = (struct weights_place){.source = source, .path = is_of_keras ? keras : own};
+    free(is_of_keras ? own : keras);
     return FILTAGS_OK;
 }
 

@@ -31,10 +31,13 @@ struct fetch {
     bool is_resumed; /* some of the part is from an earlier time */
 };
 
-bool fetch_is_right(const char *path, const char *md5, char hex[HASH_HEX_BYTES]) {
+filtags_status fetch_check(const char *path, const char *md5, char hex[HASH_HEX_BYTES], bool *is_right) {
+    bool exists;
     hex[0] = '\0';
-    if (access(path, F_OK) || hash_file(HASH_MD5, path, hex)) return false;
-    return !strcasecmp(hex, md5);
+    filtags_status status = file_exists(path, &exists);
+    if (!status && exists) status = hash_file(HASH_MD5, path, hex);
+    if (!status) *is_right = exists && !strcasecmp(hex, md5);
+    return status;
 }
 
 static bool is_cancelled(const struct fetch_job *job) {
@@ -177,9 +180,10 @@ static filtags_status report_hash(const struct fetch *fetch, const char *found) 
 static filtags_status download_right_part(struct fetch *fetch) {
     for (;;) {
         char hex[HASH_HEX_BYTES];
+        bool is_right = false;
         filtags_status status = download_part(fetch);
-        if (status) return status;
-        if (fetch_is_right(fetch->part_path, fetch->job->md5, hex)) return FILTAGS_OK;
+        if (!status) status = fetch_check(fetch->part_path, fetch->job->md5, hex, &is_right);
+        if (status || is_right) return status;
         status = empty_part(fetch);
         if (status) return status;
         if (!fetch->is_resumed) return report_hash(fetch, *hex ? hex : "none");
@@ -196,6 +200,7 @@ static void close_part(struct fetch *fetch) {
 
 filtags_status fetch_file(const struct fetch_job *job) {
     char hex[HASH_HEX_BYTES];
+    bool is_there;
     struct fetch fetch = {.job = job, .fd = -1};
     filtags_status status = FILTAGS_ERROR_MEMORY;
     fetch.url = url_for_messages(job->url);
@@ -203,7 +208,9 @@ filtags_status fetch_file(const struct fetch_job *job) {
     if (!fetch.url || !fetch.part_path) goto done;
     status = open_part(&fetch);
     if (status) goto done;
-    if (fetch_is_right(job->path, job->md5, hex)) { /* the process that we waited for has brought it */
+    status = fetch_check(job->path, job->md5, hex, &is_there);
+    if (status) goto done;
+    if (is_there) { /* the process that we waited for has brought it */
         status = empty_part(&fetch);
         goto done;
     }

@@ -22,7 +22,8 @@ struct fetch_job {
  * expected. CANCELLED; MEMORY. */
 FILTAGS_MUST_USE filtags_status fetch_file(const struct fetch_job *job);
 
-/* Return whether there is a file with this MD5; hex gets what it has, "" where it can't be read. */
-bool fetch_is_right(const char *path, const char *md5, char hex[65]);
+/* Tell whether there is a file with this MD5; hex gets what it has, "" where there is none. IO: it can't be read, which
+ * is no reason to throw it away. */
+FILTAGS_MUST_USE filtags_status fetch_check(const char *path, const char *md5, char hex[65], bool *is_right);
 
 #endif

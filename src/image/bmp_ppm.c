@@ -65,6 +65,8 @@ static filtags_status decode_clean(const struct image_source *source, const uint
     int width, height, n_channels;
     if (n_bytes > INT32_MAX) return error_set(FILTAGS_ERROR_UNSUPPORTED, "%s: the picture is too large", source->path);
     stbi_uc *pixels = stbi_load_from_memory(file, (int)n_bytes, &width, &height, &n_channels, (int)image->channels);
+    if (!pixels && !strcmp(stbi_failure_reason(), "outofmem"))
+        return error_out_of_memory(image->width * image->height * image->channels);
     if (!pixels) return error_set(FILTAGS_ERROR_FORMAT, "%s: %s", source->path, stbi_failure_reason());
     memcpy(image->pixels, pixels, image->width * image->height * image->channels);
     stbi_image_free(pixels);

@@ -135,7 +135,9 @@ void canvas_group_open(struct canvas *canvas, const char *id, const char *title)
 
 void canvas_group_close(struct canvas *canvas) { canvas->backend->group_close(canvas); }
 
-filtags_status canvas_finish(struct canvas *canvas) { return canvas->backend->finish(canvas); }
+filtags_status canvas_finish(struct canvas *canvas) {
+    return canvas->has_failed ? FILTAGS_ERROR_MEMORY : canvas->backend->finish(canvas);
+}
 
 void canvas_destroy(struct canvas *canvas) {
     if (canvas) canvas->backend->destroy(canvas);

@@ -75,6 +75,7 @@ struct canvas {
     const struct canvas_backend *backend;
     FILE *stream; /* the caller's */
     double width, height;
+    bool has_failed; /* memory ran out for what a caller wanted drawn: canvas_finish reports it */
 };
 
 /* Start a drawing. title: for readers by ear, and the window's caption. MEMORY. */

@@ -121,7 +121,7 @@ filtags_status canvas_open_png(FILE *stream, double width, double height, double
                                                   png_group_close, png_finish, png_destroy};
     struct png_canvas *own = memory_new(1, sizeof *own);
     if (!own) return FILTAGS_ERROR_MEMORY;
-    own->base = (struct canvas){&backend, stream, width, height};
+    own->base = (struct canvas){&backend, stream, width, height, false};
     own->surface =
         cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)lround(scale * width), (int)lround(scale * height));
     own->cairo = cairo_create(own->surface); /* where memory has run out, a context that has failed: see the end */

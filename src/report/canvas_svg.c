@@ -163,7 +163,7 @@ filtags_status canvas_open_svg(FILE *stream, double width, double height, const 
                                                   svg_group_close, svg_finish, svg_destroy};
     struct svg_canvas *svg = memory_new(1, sizeof *svg);
     if (!svg) return FILTAGS_ERROR_MEMORY;
-    svg->base = (struct canvas){&backend, stream, width, height};
+    svg->base = (struct canvas){&backend, stream, width, height, false};
     fprintf(stream,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
             "<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" width=\"%.0f\" height=\"%.0f\" "

@@ -125,6 +125,7 @@ static void draw_fitting(struct canvas *canvas, struct point at, const struct ca
                          const char *text, double width) {
     struct buffer fitting = {0};
     chart_append_fitting(&fitting, text, style->size, style->is_bold, width);
+    canvas->has_failed = canvas->has_failed || fitting.has_failed;
     canvas_text(canvas, at, style, buffer_text(&fitting));
     buffer_free(&fitting);
 }

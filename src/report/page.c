@@ -56,7 +56,7 @@ void page_begin(struct page *page, FILE *stream, enum page_kind kind, const char
  * in strings only. */
 filtags_status page_add_json(struct page *page, const char *id, const json_t *value) {
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-    if (!text) return error_set(FILTAGS_ERROR_INTERNAL, "block '%s' of a page cannot be written as JSON", id);
+    if (!text) return error_set(FILTAGS_ERROR_MEMORY, "out of memory: block '%s' of a page could not be composed", id);
     fprintf(page->stream, "<script type=\"application/json\" id=\"%s\">", id);
     for (const char *c = text; *c; c++) {
         if (*c == '<') fputs("\\u003c", page->stream);

@@ -34,10 +34,12 @@ static filtags_status name_outputs(struct explain_run *run) {
     const filtags_options *options = base->step->options;
     const bool is_told = options->class_index || (base->network.known && base->network.known->n_classes ==
                                                                              base->network.n_outputs);
-    if (!is_told && base->record.images_dir &&
-        filtags_dataset_open(base->record.images_dir, 0, 0, &base->dataset)) /* a folder that is gone names nothing */
-        base->dataset = NULL;
-    filtags_status status = class_index_open(options->class_index, &base->network, base->dataset, &base->index);
+    filtags_status status = FILTAGS_OK;
+    if (!is_told && base->record.images_dir)
+        status = filtags_dataset_open(base->record.images_dir, 0, 0, &base->dataset);
+    if (status == FILTAGS_ERROR_MEMORY) return status;
+    if (status) base->dataset = NULL; /* a folder that is gone names nothing */
+    status = class_index_open(options->class_index, &base->network, base->dataset, &base->index);
     if (status || is_told) return status;
     if (base->index.is_assumed) {
         step_log(base->step, FILTAGS_LOG_WARNING,

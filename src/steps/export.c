@@ -20,6 +20,7 @@ struct table_writer {
     size_t n_columns;
     uint64_t n_rows;
     size_t n_cells; /* in the row being written */
+    bool has_failed; /* memory for a text ran out */
 };
 
 static void write_csv_text(FILE *stream, const char *text) {
@@ -35,9 +36,9 @@ static void write_csv_text(FILE *stream, const char *text) {
     fputc('"', stream);
 }
 
-static void write_json_text(FILE *stream, const char *text) {
+static void write_json_text(struct table_writer *table, const char *text) {
     json_t *value = json_text(text);
-    if (value) json_dumpf(value, stream, JSON_ENCODE_ANY);
+    if (!value || json_dumpf(value, table->stream, JSON_ENCODE_ANY)) table->has_failed = true;
     json_decref(value);
 }
 
@@ -70,7 +71,7 @@ static void cell_end(struct table_writer *table) {
 
 static void table_text(struct table_writer *table, const char *text) {
     cell_begin(table);
-    if (table->format == EXPORT_JSON) write_json_text(table->stream, text);
+    if (table->format == EXPORT_JSON) write_json_text(table, text);
     else write_csv_text(table->stream, text);
     cell_end(table);
 }
@@ -249,6 +250,7 @@ static filtags_status export_file(struct step *step, const char *path, struct ta
         else if (is_activations) status = export_activations(path, &record, table);
         else status = refuse_file(path);
     }
+    if (!status && table->has_failed) status = error_out_of_memory(0);
     variables_close(&variables);
     run_record_free(&record);
     return status;

@@ -61,7 +61,8 @@ static filtags_status list_files(struct hitrates_run *run, const char *prefix) {
     DIR *directory = folder ? opendir(folder) : NULL;
     if (!folder) return FILTAGS_ERROR_MEMORY;
     if (!directory) status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", folder);
-    for (struct dirent *entry; !status && (entry = readdir(directory));) {
+    errno = 0; /* readdir tells the end and a failure apart by it alone */
+    for (struct dirent *entry; !status && (entry = readdir(directory)); errno = 0) {
         char *end;
         const char *rest = entry->d_name + n_base;
         if (strncmp(entry->d_name, base, n_base) != 0 || strncmp(rest, "-vars", 5) != 0 || rest[5] < '1' ||
@@ -70,6 +71,7 @@ static filtags_status list_files(struct hitrates_run *run, const char *prefix) {
         unsigned long number = strtoul(rest + 5, &end, 10);
         if (strcmp(end, ".pkl") == 0) status = add_file(run, folder, entry->d_name, number);
     }
+    if (!status && errno) status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", folder);
     if (directory) closedir(directory);
     if (!status && run->n_files == 0) {
         status =

@@ -49,6 +49,15 @@ static int text_width(int least, const char *text) {
     return n > least ? n : least;
 }
 
+/* Names in a network are a stranger's: they may not drive the terminal. */
+static void make_row_printable(struct buffer *to, size_t start) {
+    if (to->has_failed || to->size_bytes <= start + 1) return;
+    const size_t n = to->size_bytes - start - 1; /* without the newline */
+    to->data[start + n] = '\0';
+    text_make_printable(to->data + start, n + 1, to->data + start);
+    to->data[start + n] = '\n';
+}
+
 static void append_table(struct buffer *to, const filtags_model *model, const bool *is_tagged) {
     size_t n_tagged = 0, n_filters = 0;
     int name_width = 4, class_width = 5;
@@ -63,8 +72,10 @@ static void append_table(struct buffer *to, const filtags_model *model, const bo
         char shape[80], filters[24] = "";
         format_shape(layer, "()", shape, sizeof shape);
         if (layer->n_filters) snprintf(filters, sizeof filters, "%zu", layer->n_filters);
+        const size_t start = to->size_bytes;
         buffer_printf(to, "%5zu  %-*s  %-*s  %-22s  %7s  %s\n", layer->index, name_width, layer->name, class_width,
                       layer->class_name, shape, filters, is_tagged[i] ? "yes" : "");
+        make_row_printable(to, start);
         n_tagged += is_tagged[i];
         n_filters += is_tagged[i] ? layer->shape[2] : 0;
     }

@@ -22,8 +22,9 @@ static filtags_status describe(const filtags_network *network, struct network_li
     filtags_model *model = NULL;
     struct weights_place place;
     filtags_status status = filtags_model_create_network(network->name, network->n_classes, NULL, &model);
-    if (!status && weights_find(network, false, NULL, &place))
-        place = (struct weights_place){.source = WEIGHTS_MISSING}; /* without a home there is a list all the same */
+    filtags_status found = status ? status : weights_find(network, false, NULL, &place);
+    if (found == FILTAGS_ERROR_MEMORY) status = found;
+    else if (found) place = (struct weights_place){.source = WEIGHTS_MISSING}; /* without a home a list all the same */
     if (!status) {
         *line = (struct network_line){
             .network = network, .n_parameters = filtags_model_n_parameters(model), .place = place};

@@ -19,7 +19,7 @@ filtags_status path_absolute(const char *path, char **absolute) {
 }
 
 void step_log(struct step *step, filtags_log_level level, const char *format, ...) {
-    char text[2048], line[2048];
+    char text[8192], line[8192];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
@@ -73,15 +73,16 @@ static void log_lines(struct output *output, filtags_log_level level, const char
 static filtags_status open_new_run(const struct step *step, const char *kind, const char *network,
                                    struct output **output) {
     const char *save_dir = step->options->save_dir;
-    char run_id[RUN_ID_BYTES], failed_run_id[RUN_ID_BYTES] = "";
+    char run_id[RUN_ID_BYTES], failed_run_id[RUN_ID_BYTES] = "", reason[6144] = "";
     for (;;) {
         filtags_status status = output_choose_run_id(save_dir, step->options->time_delta, &kind, 1, run_id);
+        /* still free: opening failed for a reason of its own */
+        if (*reason && (status || strcmp(run_id, failed_run_id) == 0)) return error_set(FILTAGS_ERROR_IO, "%s", reason);
         if (status) return status;
-        /* still free: opening failed for a reason of its own, which the message tells */
-        if (strcmp(run_id, failed_run_id) == 0) return FILTAGS_ERROR_IO;
         status = output_open(save_dir, run_id, kind, network, step->callbacks, output);
         if (status != FILTAGS_ERROR_IO) return status;
         memcpy(failed_run_id, run_id, sizeof run_id);
+        snprintf(reason, sizeof reason, "%s", filtags_error_message());
     }
 }
 
@@ -92,8 +93,9 @@ filtags_status step_open_output(struct step *step, const char *kind, const char 
     filtags_status status =
         step->run_id ? open(step->options->save_dir, step->run_id, kind, network, step->callbacks, output)
                      : open_new_run(step, kind, network, output);
-    if (!status) log_lines(*output, FILTAGS_LOG_WARNING, buffer_text(&step->early_warnings));
-    return status;
+    if (status) return status;
+    log_lines(*output, FILTAGS_LOG_WARNING, buffer_text(&step->early_warnings));
+    return step->early_warnings.has_failed ? error_out_of_memory(step->early_warnings.size_bytes) : FILTAGS_OK;
 }
 
 /* Every option of the command: as given, inherited, or its default. */

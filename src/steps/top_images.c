@@ -203,7 +203,8 @@ filtags_status top_images_open(const char *vars_path, const struct filter_table 
     char *prefix = vars_path_prefix(vars_path, &class_number);
     char *path = prefix ? memory_format("%s-top.pkl", prefix) : NULL;
     filtags_status status = path ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
-    const bool is_there = path && access(path, F_OK) == 0;
+    bool is_there = false;
+    if (!status) status = file_exists(path, &is_there);
     if (!status && is_there) status = variables_open(path, &variables);
     if (!status && is_there) status = read_variables(&variables, table, &top_images);
     variables_close(&variables);

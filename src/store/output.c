@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum { LOG_LINE_BYTES = 4096 };
+enum { LOG_LINE_BYTES = 8192 }; /* a message with the longest path */
 
 struct output {
     char *folder, *run_id, *kind, *network;
@@ -45,11 +45,14 @@ static filtags_status run_id_is_taken(const char *save_dir, const char *run_id, 
     DIR *folder = opendir(save_dir);
     if (!folder) return error_set_errno(FILTAGS_ERROR_IO, "%s: --save-dir cannot be read", save_dir);
     *is_taken = false;
-    for (struct dirent *entry; !*is_taken && (entry = readdir(folder));) {
+    errno = 0; /* readdir tells the end and a failure apart by it alone */
+    for (struct dirent *entry; !*is_taken && (entry = readdir(folder)); errno = 0) {
         for (size_t i = 0; i < n_kinds; i++) *is_taken = *is_taken || is_name_of_run(entry->d_name, run_id, kinds[i]);
     }
+    filtags_status status = errno ? error_set_errno(FILTAGS_ERROR_IO, "%s: --save-dir cannot be read", save_dir)
+                                  : FILTAGS_OK;
     closedir(folder);
-    return FILTAGS_OK;
+    return status;
 }
 
 filtags_status output_choose_run_id(const char *save_dir, double time_delta_hours, const char *const *kinds,
@@ -91,8 +94,12 @@ static filtags_status open_log(const struct output *output, const char *which, e
     if (!*path) return FILTAGS_ERROR_MEMORY;
     int fd = open(*path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666); /* O_EXCL: claims the runID */
     if (fd < 0 || !(*log = fdopen(fd, "w"))) {
-        if (fd >= 0) close(fd);
-        return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be created", *path);
+        filtags_status status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be created", *path);
+        if (fd >= 0) {
+            close(fd);
+            unlink(*path);
+        }
+        return status;
     }
     setvbuf(*log, NULL, _IOLBF, BUFSIZ); /* each line is there at once */
     return FILTAGS_OK;

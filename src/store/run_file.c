@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -32,14 +33,16 @@ char *vars_path_prefix(const char *vars_path, size_t *class_number) {
 }
 
 /* "2026-01-01-0000b-QFA-VGG16" -> "VGG16": what follows the kind, the first part without digits after the date */
-static char *network_of_prefix(const char *prefix) {
+static filtags_status network_of_prefix(const char *prefix, char **network) {
     static const char *const kinds[] = {"-QFA-", "-CA-", "-TF-", "-LF-", "-TFD-", "-E-", "-SI-", "-HR-", "-PH-"};
     const char *base = path_base(prefix);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         const char *at = strstr(base, kinds[i]);
-        if (at && at[strlen(kinds[i])]) return memory_copy_string(at + strlen(kinds[i]));
+        if (!at || !at[strlen(kinds[i])]) continue;
+        *network = memory_copy_string(at + strlen(kinds[i]));
+        return *network ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
     }
-    return NULL;
+    return FILTAGS_OK;
 }
 
 /* The published scripts' files; they took every layer with "conv" in its name. */
@@ -55,7 +58,7 @@ static json_t *json_from_text(const char *text) {
     if (utf8_is_valid(text, strlen(text))) return json_string(text);
     struct buffer hex = {0};
     for (const char *byte = text; *byte; byte++) buffer_printf(&hex, "%02x", (unsigned char)*byte);
-    json_t *object = json_pack("{s:s}", "hex", buffer_text(&hex));
+    json_t *object = hex.has_failed ? json_out_of_memory() : json_pack("{s:s}", "hex", buffer_text(&hex));
     buffer_free(&hex);
     return object;
 }
@@ -187,10 +190,11 @@ static const json_t *get_object(struct reader *reader, const json_t *parent, con
     return object;
 }
 
-static char *bytes_from_hex(const char *hex) {
+static char *bytes_from_hex(struct reader *reader, const char *hex) {
     size_t n_digits = strspn(hex, "0123456789abcdefABCDEF"), n = n_digits / 2;
     if (n_digits == 0 || n_digits % 2 || hex[n_digits]) return NULL;
     char *bytes = memory_new(n + 1, 1);
+    if (!bytes && !reader->status) reader->status = FILTAGS_ERROR_MEMORY;
     for (size_t i = 0; bytes && i < n; i++) {
         unsigned value = 0;
         if (sscanf(hex + 2 * i, "%2x", &value) != 1 || value == 0) {
@@ -208,8 +212,12 @@ static char *get_text(struct reader *reader, const json_t *parent, const char *f
     const json_t *hex = json_object_get(value, "hex");
     char *text = NULL;
     if (!value || json_is_null(value)) return NULL;
-    if (json_is_string(value)) text = memory_copy_string(json_string_value(value));
-    else if (json_is_string(hex)) text = bytes_from_hex(json_string_value(hex));
+    if (json_is_string(value)) {
+        text = memory_copy_string(json_string_value(value));
+        if (!text && !reader->status) reader->status = FILTAGS_ERROR_MEMORY;
+        return text;
+    }
+    if (json_is_string(hex)) text = bytes_from_hex(reader, json_string_value(hex));
     if (!text) refuse(reader, field, "a string");
     return text;
 }
@@ -320,14 +328,15 @@ filtags_status run_file_read_beside(const char *vars_path, struct run_record *re
     char *prefix = vars_path_prefix(vars_path, &class_number);
     char *path = prefix ? memory_format("%s-run.json", prefix) : NULL;
     if (!path) goto done;
-    bool exists = access(path, F_OK) == 0;
+    bool exists;
+    status = file_exists(path, &exists);
+    if (status) goto done;
     if (exists) {
         status = file_read(path, LIMIT_BYTES, &text);
         if (!status) status = read_record(path, buffer_text(&text), &found);
     } else {
-        found.network = network_of_prefix(prefix);
-        if (is_published_prefix(prefix)) found.layers = memory_copy_string("name");
-        status = FILTAGS_OK;
+        status = network_of_prefix(prefix, &found.network);
+        if (is_published_prefix(prefix) && !(found.layers = memory_copy_string("name"))) status = FILTAGS_ERROR_MEMORY;
     }
     if (!status) {
         *record = found;
