@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
+#include "base/hash_cache.h"
 #include "base/memory.h"
 #include "fetch/download.h"
 
@@ -35,7 +35,7 @@ filtags_status fetch_check(const char *path, const char *md5, char hex[HASH_HEX_
     bool exists;
     hex[0] = '\0';
     filtags_status status = file_exists(path, &exists);
-    if (!status && exists) status = hash_file(HASH_MD5, path, hex);
+    if (!status && exists) status = hash_file_cached(HASH_MD5, path, hex);
     if (!status) *is_right = exists && !strcasecmp(hex, md5);
     return status;
 }
