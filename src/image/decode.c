@@ -92,7 +92,7 @@ filtags_status image_check_ratio(const struct image_source *source, size_t width
     uint64_t n_most = (uint64_t)source->n_bytes * most_pixels_per_byte;
     if (n_most < n_free_pixels) n_most = n_free_pixels;
     /* image_allocate says the rest */
-    if (width == 0 || height <= n_most / width || height > MAX_PIXELS / width) return FILTAGS_OK;
+    if (width == 0 || height <= n_most / width || height > IMAGE_MAX_PIXELS / width) return FILTAGS_OK;
     return error_set(FILTAGS_ERROR_UNSUPPORTED,
                      "%s: at most %llu pixels in a file of %zu bytes expected, found %zu x %zu", source->path,
                      (unsigned long long)n_most, source->n_bytes, width, height);

@@ -12,7 +12,8 @@ static void read_names(struct hdf5_file *file, const char *group, const char *at
     if (hdf5_read_names(file, group, attribute, &names)) return;
     for (size_t i = 0; i < names.n_names; i++) MUST(names.names[i] != NULL);
     for (size_t i = 0; i < names.n_names && !*group && i < 20; i++) {
-        if (hdf5_has(file, names.names[i])) read_names(file, names.names[i], "weight_names");
+        bool is_there;
+        if (!hdf5_has(file, names.names[i], &is_there) && is_there) read_names(file, names.names[i], "weight_names");
     }
     hdf5_names_free(&names);
 }
@@ -43,7 +44,8 @@ static void read_all(const uint8_t *data, size_t size) {
     }
     if (hdf5_read_text(file, "model_config", &text) == FILTAGS_OK && text) MUST(strlen(text) < (size_t)64 << 20);
     free(text);
-    if (hdf5_has_names(file, "layer_names")) read_names(file, "", "layer_names");
+    bool has_names;
+    if (!hdf5_has_names(file, "layer_names", &has_names) && has_names) read_names(file, "", "layer_names");
     if (hdf5_list(file, everything, 1, &table) == FILTAGS_OK) {
         for (size_t i = 0; i < table.n_datasets; i++) {
             MUST(i == 0 || strcmp(table.datasets[i - 1].key, table.datasets[i].key) <= 0);
