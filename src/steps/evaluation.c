@@ -351,10 +351,13 @@ size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
         {"counts", "batch", (double)runner_batch(options, run->network.shape)},
         {"timings_sec", "decode_all_threads", run->totals.decode_sec},
         {"timings_sec", "network_all_threads", run->totals.network_sec},
-        {"timings_sec", "pictures", run->totals.elapsed_sec},
-        {"counts", "n_pictures_stored", (double)run->totals.n_stored}};
+        {"timings_sec", "pictures", run->totals.elapsed_sec}};
+    size_t n = EVALUATION_MOST_NUMBERS - 2;
     memcpy(numbers, listed, sizeof listed);
-    return options->store ? EVALUATION_MOST_NUMBERS : EVALUATION_MOST_NUMBERS - 1;
+    if (run->totals.n_before)
+        numbers[n++] = (struct run_number){"counts", "n_pictures_before", (double)run->totals.n_before};
+    if (options->store) numbers[n++] = (struct run_number){"counts", "n_pictures_stored", (double)run->totals.n_stored};
+    return n;
 }
 
 void evaluation_close(struct evaluation *run, const char *error) {
