@@ -247,10 +247,11 @@ typedef struct filtags_layer {
 
 /* Load the architecture of a whole-model Keras file: .h5 (Keras 2 and 3) or .keras, told by content.
  * Weights are read later, when an engine needs them. height and width fix an input size that the model
- * leaves free; 0: the model's own.
+ * leaves free; 0: the model's own. HDF5 is parsed by another program, filtags-read, which is installed with
+ * the library and started by posix_spawn: see docs/security.md.
  *
- * IO, FORMAT, UNSUPPORTED (a layer class or option that is not handled: the message names layer and
- * class), DATA (a size that does not fit), MEMORY. */
+ * IO (also: that program is missing), FORMAT ("malformed file": it crashed or took too long), UNSUPPORTED (a layer
+ * class or option that is not handled: the message names layer and class), DATA (a size that does not fit), MEMORY. */
 FILTAGS_API FILTAGS_MUST_USE filtags_status
 filtags_model_load(const char *path, size_t height, size_t width, filtags_model **model);
 
