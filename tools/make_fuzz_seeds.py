@@ -150,8 +150,8 @@ def command_lines():
     yield "options", "evaluate", (b"hitrates\nx-vars.pkl\n-m1,3,5..10\n--classes-img\n1..10,cat , 3\n--save-dir=."
                                   b"\n--time-delta\n-1.5\n--threads=2\n--\n-odd")
     yield "options", "activations", (b"activations\n--model\na.keras\n--size=32x48\n--preprocess\ncaffe"
-                                     b"\n--images-dir\nd\n--split\n0.5\n--seed-rn\n4294967295\n--limit=7\n--strict\n--isa\navx2"
-                                     b"\n--layers\n2,4")
+                                     b"\n--images-dir\nd\n--split=0.5\n--seed-rn\n9\n--limit=7\n--strict\n--isa"
+                                     b"\navx2\n--layers\n2,4")
 
 
 def run_files():
@@ -197,8 +197,8 @@ def stores():
 
 DICTIONARIES = {
     "pickle": [b"cnumpy.core.multiarray\n_reconstruct\n", b"cnumpy\nndarray\n", b"cnumpy\ndtype\n",
-               b"c_codecs\nencode\n", b"cnumpy.core.multiarray\nscalar\n", b"\x80\x02", b"\x80\x04\x95", b"\x93", b"\x94",
-               b"h\0", b"q\0", b"e.", b"u."],
+               b"c_codecs\nencode\n", b"cnumpy.core.multiarray\nscalar\n", b"\x80\x02", b"\x80\x04\x95", b"\x93",
+               b"\x94", b"h\0", b"q\0", b"e.", b"u."],
     "keras_config": [b'"class_name"', b'"config"', b'"layers"', b'"inbound_nodes"', b'"Functional"', b'"Sequential"',
                      b'"Conv2D"', b'"Dense"', b'"Add"', b'"Concatenate"', b'"Flatten"', b'"Reshape"', b'"batch_shape"',
                      b'"batch_input_shape"', b'"kernel_size"', b'"strides"', b'"padding"', b'"input_layers"', b'null',

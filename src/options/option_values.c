@@ -184,6 +184,7 @@ struct list_reader {
     double *values;
     size_t n, capacity;
     size_t n_read; /* repeats included: looking for these is what takes time */
+    double greatest;
 };
 
 static filtags_status add_value(struct list_reader *list, const struct option_row *row, double value) {
@@ -191,9 +192,11 @@ static filtags_status add_value(struct list_reader *list, const struct option_ro
         return error_set(FILTAGS_ERROR_USAGE, "--%s: at most %d values expected, found more", row->name,
                          MAX_LIST_ITEMS);
     }
-    for (size_t i = 0; i < list->n; i++) {
+    bool is_new = list->n == 0 || value > list->greatest;
+    for (size_t i = 0; i < list->n && !is_new; i++) {
         if (list->values[i] == value) return FILTAGS_OK;
     }
+    if (is_new) list->greatest = value;
     void *values = list->values;
     if (memory_grow(&values, &list->capacity, list->n + 1, sizeof *list->values)) return FILTAGS_ERROR_MEMORY;
     list->values = values;

@@ -295,6 +295,14 @@ def test_tag_file_that_is_wrong(tmp_path):
     assert "run.json" in refused(path, tmp_path)
 
 
+def test_shared_lists_are_no_bomb(tmp_path):
+    filters = [["n02088364"] * 300] * 300 # one list in many places: a small file, and 27 million tags
+    path = tag_file(tmp_path, {1: [filters] * 300})
+    assert path.stat().st_size < 20000
+    assert "filTags_k[1]: at most 4194304 filters and tags expected in a file of that size, found more" in \
+        refused(path, tmp_path)
+
+
 def test_folder_that_is_missing(tmp_path):
     path = tag_file(tmp_path, {1: [[["n1"]]]})
     message = steps.fail("decode", path, "--save-dir", tmp_path / "missing")

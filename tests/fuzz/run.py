@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -73,12 +74,16 @@ def fuzz(options, target):
     n_done = n_library = n_vanished = most_mb = 0
     start = time.monotonic()
     environment = dict(os.environ, FILTAGS_FUZZ_IN_PROCESS="1", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     while True:
         n_left = None if options.runs is None else options.runs - n_done
         left = None if options.seconds is None else options.seconds - (time.monotonic() - start)
         if (n_left is not None and n_left <= 0) or (left is not None and left <= 0):
             break
-        run = subprocess.run(make_command(options, target, n_left, left), env=environment, capture_output=True)
+        try:
+            run = subprocess.run(make_command(options, target, n_left, left), env=environment, capture_output=True)
+        except KeyboardInterrupt: # what the last fuzzer did isn't counted
+            break
         log = run.stderr.decode(errors="replace")
         n_done += count_runs(log)
         most_mb = max([most_mb] + [int(n) for n in re.findall(r"rss: (\d+)Mb", log)])
