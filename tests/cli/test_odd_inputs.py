@@ -276,8 +276,8 @@ def test_unreadable_files_and_folders(anyones):
 # ---------------------------------------------------------------- a folder that changes meanwhile
 
 def change_during_run(images, out, change):
-    """Stop the program once it has listed the pictures, change the folder, let it go on. On a busy machine it may be done
-    before it is stopped: then it is run again."""
+    """Stop the program once it has listed the pictures, change the folder, let it go on. On a busy machine it may be
+    done before it is stopped: then it is run again."""
     words = [steps.FILTAGS, "activations", "--model", steps.MODEL, "--preprocess", "unit", "--images-dir", images,
              "--save-dir", out, "--split", 0, "--threads", 2, "--batch", 1]
     for _ in range(8):
