@@ -59,7 +59,7 @@ typedef enum filtags_status {
     FILTAGS_ERROR_IO,          /* the system could not open, read, write or create a file */
     FILTAGS_ERROR_FORMAT,      /* a file is malformed, truncated or not what it should be */
     FILTAGS_ERROR_UNSUPPORTED, /* well-formed, but something that filTags does not handle */
-    FILTAGS_ERROR_MEMORY,      /* memory ran out, or a limit on sizes was exceeded */
+    FILTAGS_ERROR_MEMORY,      /* memory or open files ran out, or a limit on sizes was exceeded */
     FILTAGS_ERROR_DATA,        /* the data do not fit together (shapes, labels, classes) */
     FILTAGS_ERROR_CANCELLED,   /* the caller asked to stop */
     FILTAGS_ERROR_INTERNAL     /* a library below failed in a way that should not happen */

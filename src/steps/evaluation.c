@@ -105,8 +105,10 @@ filtags_status evaluation_open(struct step *step, struct evaluation *run) {
     return status;
 }
 
-static void warn_of_classes(struct evaluation *run) {
-    size_t n_matches = class_index_n_matches(&run->index, run->dataset);
+static filtags_status warn_of_classes(struct evaluation *run) {
+    size_t n_matches;
+    filtags_status status = class_index_count_matches(&run->index, run->dataset, &n_matches);
+    if (status) return status;
     if (run->index.is_assumed) {
         output_log(run->output, FILTAGS_LOG_WARNING,
                    "no --class-index: the network's %zu outputs are assumed to be the class folders in their order",
@@ -116,6 +118,7 @@ static void warn_of_classes(struct evaluation *run) {
                    "no class folder is named like an output of the network ('%s', ...): no hit can be counted",
                    run->index.wnids[0]);
     }
+    return FILTAGS_OK;
 }
 
 filtags_status evaluation_open_output(struct evaluation *run, const char *kind) {
@@ -126,8 +129,7 @@ filtags_status evaluation_open_output(struct evaluation *run, const char *kind) 
                "network %s (%s), %zu layers, %zu filters, %zu test pictures of %zu, instruction set %s", network->name,
                network->path, network->table.n_layers, network->table.first[network->table.n_layers],
                run->pictures.n_files, run->pictures.n_all, isa_name(network->isa));
-    warn_of_classes(run);
-    return FILTAGS_OK;
+    return warn_of_classes(run);
 }
 
 /* ---------------------------------------------------------------- the pictures */

@@ -338,16 +338,18 @@ filtags_status class_index_open(const char *path, const struct network *network,
 
 static int compare_texts(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-size_t class_index_n_matches(const struct class_index *index, const filtags_dataset *dataset) {
-    size_t n_matches = 0;
+filtags_status class_index_count_matches(const struct class_index *index, const filtags_dataset *dataset,
+                                         size_t *n_matches) {
+    size_t n = 0;
     char **sorted = memory_new(index->n, sizeof *sorted);
-    if (!sorted) return 0;
+    if (!sorted) return FILTAGS_ERROR_MEMORY;
     memcpy(sorted, index->wnids, index->n * sizeof *sorted);
     qsort(sorted, index->n, sizeof *sorted, compare_texts);
     for (size_t i = 0; i < filtags_dataset_n_classes(dataset); i++) {
         const char *name = filtags_dataset_class_name(dataset, i);
-        n_matches += bsearch(&name, sorted, index->n, sizeof *sorted, compare_texts) != NULL;
+        n += bsearch(&name, sorted, index->n, sizeof *sorted, compare_texts) != NULL;
     }
     free(sorted);
-    return n_matches;
+    *n_matches = n;
+    return FILTAGS_OK;
 }

@@ -72,7 +72,8 @@ struct class_index {
 FILTAGS_MUST_USE filtags_status class_index_open(const char *path, const struct network *network,
                                                  const filtags_dataset *dataset, struct class_index *index);
 void class_index_free(struct class_index *index);
-/* How many class folders are named like an output. */
-size_t class_index_n_matches(const struct class_index *index, const filtags_dataset *dataset);
+/* Count the class folders that are named like an output. MEMORY. */
+FILTAGS_MUST_USE filtags_status class_index_count_matches(const struct class_index *index,
+                                                          const filtags_dataset *dataset, size_t *n_matches);
 
 #endif

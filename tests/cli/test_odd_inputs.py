@@ -276,39 +276,39 @@ def test_unreadable_files_and_folders(anyones):
 # ---------------------------------------------------------------- a folder that changes meanwhile
 
 def change_during_run(images, out, change):
-    """Stop the program once it has listed the pictures, change the folder, let it go on."""
+    """Stop the program once it has listed the pictures, change the folder, let it go on. On a busy machine it may be
+    done before it is stopped: then it is run again."""
     words = [steps.FILTAGS, "activations", "--model", steps.MODEL, "--preprocess", "unit", "--images-dir", images,
              "--save-dir", out, "--split", 0, "--threads", 2, "--batch", 1]
-    with subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + steps.TIMEOUT_SEC
-        while not steps.found(out, "*-QFA-info.log") and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.0002)
-        process.send_signal(signal.SIGSTOP)
-        is_running = process.poll() is None
-        change()
-        process.send_signal(signal.SIGCONT)
-        stdout, stderr = process.communicate(timeout=steps.TIMEOUT_SEC)
+    for _ in range(8):
+        for path in out.iterdir():
+            path.unlink()
+        with subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            deadline = time.monotonic() + steps.TIMEOUT_SEC
+            while not steps.found(out, "*-QFA-info.log") and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.0002)
+            process.send_signal(signal.SIGSTOP)
+            is_running = process.poll() is None and not steps.found(out, "*-run.json")
+            if is_running:
+                change()
+            process.send_signal(signal.SIGCONT)
+            stdout, stderr = process.communicate(timeout=steps.TIMEOUT_SEC)
+        if is_running:
+            break
     assert is_running
-    process.stdout, process.stderr = stdout, stderr
-    return process
-
-
-class FinishedRun(steps.Result):
-    def __init__(self, process):
-        self.status = process.returncode
-        self.stdout, self.stderr = process.stdout.decode(), process.stderr.decode()
+    return subprocess.CompletedProcess(words, process.returncode, stdout.decode(), stderr.decode())
 
 
 @pytest.fixture
 def many(tmp_path):
-    return steps.make_pictures(tmp_path / "many", {"a": 150, "b": 150, "c": 150})
+    return steps.make_pictures(tmp_path / "many", {"a": 600, "b": 600, "c": 600})
 
 
 def test_pictures_that_vanish_appear_and_change(many, out):
-    names = [f"{name}/{i}.ppm" for name in "abc" for i in range(150)]
+    names = [f"{name}/{i}.ppm" for name in "abc" for i in range(600)]
     generator = random.Random(1)
     generator.shuffle(names)
-    vanish, garbage, shrink, new = names[:100], names[100:200], names[200:300], names[300:]
+    vanish, garbage, shrink, new = names[:400], names[400:800], names[800:1200], names[1200:]
 
     def change():
         for name in vanish:
@@ -319,14 +319,14 @@ def test_pictures_that_vanish_appear_and_change(many, out):
             os.truncate(many / name, 200)
         for name in new:
             (many / name).with_suffix(".png").write_bytes(steps.png(name))
-    result = FinishedRun(change_during_run(many, out, change))
-    assert result.status == 0, result.stderr
+    result = change_during_run(many, out, change)
+    assert result.returncode == 0, result.stderr
     check_text(result.stdout + result.stderr)
     variables = steps.load(steps.main_file(out, "QFA"))
     log = steps.warnings(out, "QFA")
     good = variables["train_filenames"]
     assert len(good) + len(log) == len(names) and set(good) <= set(names)
-    assert set(new) <= set(good) and len(log) >= 150, "most were still to be read"
+    assert set(new) <= set(good) and len(log) >= 100, "some were still to be read"
     for name in set(names) - set(good):
         assert sum(f"/{name}: " in line for line in log) == 1
     assert any("No such file or directory" in line for line in log)
@@ -334,10 +334,10 @@ def test_pictures_that_vanish_appear_and_change(many, out):
 
 
 def test_folder_that_vanishes(many, out):
-    result = FinishedRun(change_during_run(many, out, lambda: shutil.rmtree(many)))
+    result = change_during_run(many, out, lambda: shutil.rmtree(many))
     log = steps.warnings(out, "QFA")
-    assert result.status in (0, 1) and len(log) > 100
-    assert result.status == 0 or result.stderr.splitlines()[-1].startswith("filtags activations: ")
+    assert result.returncode in (0, 1) and len(log) > 100
+    assert result.returncode == 0 or result.stderr.splitlines()[-1].startswith("filtags activations: ")
     check_text(result.stdout + result.stderr)
 
 
@@ -349,9 +349,9 @@ def test_class_folder_replaced_by_other_things(many, tmp_path, out):
         (many / "b").symlink_to("/proc")
         shutil.rmtree(many / "c")
         (many / "c").symlink_to("c")
-    result = FinishedRun(change_during_run(many, out, change))
+    result = change_during_run(many, out, change)
     log = steps.warnings(out, "QFA")
-    assert result.status in (0, 1) and len(log) > 100
+    assert result.returncode in (0, 1) and len(log) > 100
     assert any("/a/" in line and "Not a directory" in line for line in log)
     assert any("/c/" in line and "Too many levels of symbolic links" in line for line in log)
 

@@ -29,7 +29,7 @@ import test_fetch  # noqa: E402
 LIBRARY = steps.BUILD / "tests" / "faults" / "faults.so"
 FETCH_TOOL = steps.BUILD / "tests" / "cli" / "fetch_tool"
 WANTS_ALL = os.environ.get("FILTAGS_FAULTS") == "all"
-SAMPLE = 45  # points of a command
+SAMPLE = 30  # points of a command
 LIMIT_SEC = 30  # of processor time and of waiting, for what takes a second at most
 KINDS = ["memory", "open", "read", "write", "sync", "resize", "stat", "seek", "lock", "link", "unlink", "folder",
          "close", "map", "thread", "fork"]
