@@ -56,6 +56,8 @@ enum option_id {
     OPTION_MAX_LAYERS,
     OPTION_SAVE_DIR,
     OPTION_TIME_DELTA,
+    OPTION_CHECKPOINT_INTERVAL,
+    OPTION_RESTART,
     OPTION_FORMAT,
     OPTION_OUTPUT,
     OPTION_JSON,
@@ -127,6 +129,8 @@ struct filtags_options {
 
     char *save_dir;
     double time_delta;             /* hours, [-24,24] */
+    double checkpoint_interval;    /* seconds; 0: after every micro-batch */
+    bool restart;
     int format;                    /* enum export_format */
     char *output;                  /* "-": standard output */
     bool json;

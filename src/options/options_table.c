@@ -13,6 +13,7 @@
 #define STEPS_WITH_NETWORK (STEPS_WITH_SPLIT | COMMAND_VISUALIZE | COMMAND_EXPLAIN)
 #define STEPS (STEPS_WITH_NETWORK | COMMAND_TAG | COMMAND_HITRATES | COMMAND_DECODE | COMMAND_PLOT_HITRATES)
 #define STARTS_FROM_MODEL (COMMAND_ACTIVATIONS | COMMAND_PIPELINE)
+#define STEPS_WITH_CHECKPOINTS (COMMAND_ACTIVATIONS | COMMAND_EVALUATE | COMMAND_PIPELINE)
 #define READ_TAGS                                                                                                      \
     (COMMAND_EVALUATE | COMMAND_SINGLE_IMAGE | COMMAND_DECODE | COMMAND_VISUALIZE | COMMAND_EXPLAIN)
 #define INHERIT (COMMAND_EVALUATE | COMMAND_SINGLE_IMAGE | COMMAND_VISUALIZE | COMMAND_EXPLAIN)
@@ -286,6 +287,16 @@ static const struct option_row option_table[N_OPTIONS] = {
         .highest = 24, .group = OUTPUT_GROUP,
         .help = "Hours between UTC and the time in the file names, such as 2 or -3.5.",
         .commands = STEPS | COMMAND_DEMO, .offset = FIELD(time_delta)},
+    [OPTION_CHECKPOINT_INTERVAL] = {
+        .name = "checkpoint-interval", .placeholder = "SEC", .type = OPTION_IS_REAL, .default_value = "60",
+        .lowest = 0, .highest = 1e9, .group = OUTPUT_GROUP,
+        .help = "Seconds between two checkpoints, from which the same command goes on after it was ended. 0: as often "
+                "as can be.",
+        .commands = STEPS_WITH_CHECKPOINTS, .offset = FIELD(checkpoint_interval)},
+    [OPTION_RESTART] = {
+        .name = "restart", .type = OPTION_IS_FLAG, .group = OUTPUT_GROUP,
+        .help = "Begin anew: discard what an earlier run of the same command had done.",
+        .commands = STEPS_WITH_CHECKPOINTS, .offset = FIELD(restart)},
     [OPTION_FORMAT] = {
         .name = "format", .placeholder = "FORMAT", .type = OPTION_IS_CHOICE, .default_value = "csv",
         .choices = "csv|json",

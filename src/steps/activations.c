@@ -1,5 +1,4 @@
 /* activations.c - step 1: the class activations of every filter. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,20 +7,11 @@
 #include "engine/isa.h"
 #include "steps/network.h"
 #include "steps/picture_list.h"
+#include "steps/progress.h"
 #include "steps/runner.h"
 #include "steps/steps.h"
 #include "steps/top_images.h"
 #include "store/pickle.h"
-
-/* Exact sums: integers, so that their order doesn't matter. */
-struct class_sums {
-    pthread_mutex_t lock;
-    const uint32_t *class_of; /* [n train pictures] */
-    int64_t *sums;            /* [n_classes, n_filters], units of 2^-31 */
-    uint64_t *n_images;       /* [n_classes] */
-    size_t n_classes, n_filters;
-    struct top_keeper top; /* n_top is 0 without --top-images */
-};
 
 struct activations_run {
     struct step *step;
@@ -31,41 +21,32 @@ struct activations_run {
     struct picture_store *store; /* NULL: none */
     struct output *output;
     struct picture_list pictures; /* train pictures */
-    struct class_sums sums;
+    struct tally sums;
+    struct progress *progress;
     struct runner_totals totals;
 };
 
 static filtags_status add_to_sums(void *context, size_t thread, size_t index, const filtags_activation *activations,
                                   const float *outputs) {
-    struct class_sums *sums = context;
-    size_t class_index = sums->class_of[index];
-    int64_t *row = sums->sums + class_index * sums->n_filters; // [n_filters]
     (void)thread, (void)outputs;
-    pthread_mutex_lock(&sums->lock);
-    for (size_t i = 0; i < sums->n_filters; i++) row[i] += activations[i];
-    sums->n_images[class_index]++;
-    if (sums->top.n_top) top_keeper_add(&sums->top, index, activations);
-    pthread_mutex_unlock(&sums->lock);
+    tally_take(context, index, activations);
     return FILTAGS_OK;
+}
+
+static filtags_status create_sums(struct activations_run *run) {
+    const struct picture_list *pictures = &run->pictures;
+    filtags_status status = tally_create(pictures->n_files, pictures->class_of, pictures->is_bad, &run->sums);
+    if (status) return status;
+    return tally_add_sums(&run->sums, filtags_dataset_n_classes(run->dataset),
+                          filter_table_n_filters(&run->network.table), (size_t)run->step->options->top_images);
 }
 
 static filtags_status compute(struct activations_run *run) {
     const filtags_options *options = run->step->options;
     size_t batch = runner_batch(options, run->network.shape);
-    size_t n_classes = filtags_dataset_n_classes(run->dataset);
     filtags_status status = network_open_store(&run->network, options, run->output, &run->store);
     if (!status && !run->store) status = network_open_engine(&run->network, options, batch, false, &run->engine);
     if (status) return status;
-    run->sums.n_classes = n_classes;
-    run->sums.n_filters = filter_table_n_filters(&run->network.table);
-    run->sums.class_of = run->pictures.class_of;
-    run->sums.sums = memory_new(n_classes * run->sums.n_filters, sizeof *run->sums.sums);
-    run->sums.n_images = memory_new(n_classes, sizeof *run->sums.n_images);
-    if (!run->sums.sums || !run->sums.n_images) return FILTAGS_ERROR_MEMORY;
-    if (options->top_images) {
-        status = top_keeper_create(run->sums.n_filters, (size_t)options->top_images, &run->sums.top);
-        if (status) return status;
-    }
     struct runner_job job = {.what = "activations",
                              .engine = run->engine,
                              .store = run->store,
@@ -85,6 +66,9 @@ static filtags_status compute(struct activations_run *run) {
                              .callbacks = run->step->callbacks,
                              .take = add_to_sums,
                              .context = &run->sums,
+                             .tally = &run->sums,
+                             .after_batch = progress_tick,
+                             .after_batch_context = run->progress,
                              .is_bad = run->pictures.is_bad};
     status = runner_run(&job, &run->totals);
     return network_close_store(&run->store, status);
@@ -302,35 +286,51 @@ static void log_start(const struct activations_run *run) {
                run->pictures.n_files);
 }
 
+/* In front of the pictures: what was done of them before. */
+static filtags_status open_progress(struct activations_run *run) {
+    struct progress_key key = {0};
+    filtags_status status =
+        progress_key_begin(run->step, "QFA", &run->network, run->dataset, &run->pictures, &key);
+    buffer_printf(&key.text, "top-images %llu\n", (unsigned long long)run->step->options->top_images);
+    if (!status) status = progress_open(run->step, "QFA", run->network.name, "-vars.pkl", &key, &run->progress);
+    progress_key_free(&key);
+    return status;
+}
+
 static void close_run(struct activations_run *run, filtags_status status) {
     output_close(run->output, status ? filtags_error_message() : NULL);
     network_close_store(&run->store, status);
     filtags_engine_destroy(run->engine);
     network_close(&run->network);
     filtags_dataset_close(run->dataset);
+    tally_free(&run->sums);
     picture_list_free(&run->pictures);
-    free(run->sums.sums);
-    free(run->sums.n_images);
-    top_keeper_free(&run->sums.top);
-    pthread_mutex_destroy(&run->sums.lock);
+}
+
+static filtags_status run_pictures(struct activations_run *run) {
+    filtags_status status = step_open_output(run->step, "QFA", run->network.name, &run->output);
+    if (!status) status = create_sums(run);
+    if (status) return status;
+    log_start(run);
+    status = progress_start(run->progress, run->output, &run->sums);
+    if (!status) status = compute(run);
+    if (!status) status = check_classes(run);
+    return status ? status : write_files(run);
 }
 
 filtags_status step_activations(struct step *step) {
     const filtags_options *options = step->options;
     struct activations_run run = {.step = step};
-    pthread_mutex_init(&run.sums.lock, NULL);
     filtags_status status =
         filtags_dataset_open(options->images_dir, options->split, (uint32_t)options->seed_rn, &run.dataset);
     if (!status) status = network_open(options, step->callbacks, &run.network);
     if (!status) status = check_class_index(&run);
     if (!status) status = picture_list_create(run.dataset, false, (size_t)options->limit, &run.pictures);
-    if (!status) status = step_open_output(step, "QFA", run.network.name, &run.output);
-    if (!status) {
-        log_start(&run);
-        status = compute(&run);
-    }
-    if (!status) status = check_classes(&run);
-    if (!status) status = write_files(&run);
+    if (!status) status = open_progress(&run);
+    if (!status)
+        status = progress_is_finished(run.progress) ? progress_report_finished(run.progress) : run_pictures(&run);
+    status = progress_end(&run.progress, status, step->keeps_progress);
+    step->kept_progress = run.progress;
     close_run(&run, status);
     return status;
 }

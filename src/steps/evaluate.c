@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "steps/evaluation.h"
+#include "steps/progress.h"
 #include "steps/steps.h"
 
 static filtags_status write_vars(struct evaluation *run) {
@@ -51,12 +52,39 @@ static filtags_status write_files(struct evaluation *run) {
     return step_close_output(run->step, &run->output, &run->record, numbers, n_numbers);
 }
 
+/* In front of the pictures: what was done of them before. */
+static filtags_status open_progress(struct evaluation *run) {
+    const filtags_options *options = run->step->options;
+    struct progress_key key = {0};
+    char tags_sha256[HASH_HEX_BYTES] = "";
+    filtags_status status =
+        progress_key_begin(run->step, "E", &run->network, run->dataset, &run->pictures, &key);
+    if (!status) status = hash_file(HASH_SHA256, options->filtags_file, tags_sha256);
+    buffer_printf(&key.text, "tags %s\n", tags_sha256);
+    for (size_t i = 0; i < run->tags.n_selectors; i++)
+        buffer_printf(&key.text, "%s %.17g\n", i < run->tags.n_k ? "k" : "q", run->tags.selectors[i].value);
+    for (size_t i = 0; i < run->index.n; i++)
+        buffer_printf(&key.text, "output %s %s\n", run->index.wnids[i], run->index.labels[i]);
+    buffer_printf(&key.place, "tag file %s\n", options->filtags_file);
+    if (!status)
+        status = progress_open(run->step, "E", run->network.name, "-vars1.pkl", &key, &run->progress);
+    progress_key_free(&key);
+    return status;
+}
+
+static filtags_status run_pictures(struct evaluation *run) {
+    filtags_status status = evaluation_open_output(run, "E");
+    if (!status) status = evaluation_run(run, "evaluate");
+    return status ? status : write_files(run);
+}
+
 filtags_status step_evaluate(struct step *step) {
     struct evaluation run;
     filtags_status status = evaluation_open(step, &run);
-    if (!status) status = evaluation_open_output(&run, "E");
-    if (!status) status = evaluation_run(&run, "evaluate");
-    if (!status) status = write_files(&run);
+    if (!status) status = open_progress(&run);
+    if (!status)
+        status = progress_is_finished(run.progress) ? progress_report_finished(run.progress) : run_pictures(&run);
+    status = progress_end(&run.progress, status, false);
     evaluation_close(&run, status ? filtags_error_message() : NULL);
     return status;
 }

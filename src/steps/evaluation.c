@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "engine/isa.h"
 #include "model/model.h"
+#include "steps/progress.h"
 #include "store/pickle.h"
 
 /* ---------------------------------------------------------------- before the pictures */
@@ -133,7 +134,9 @@ filtags_status evaluation_open_output(struct evaluation *run, const char *kind) 
 static filtags_status take_prediction(void *context, size_t thread, size_t index, const filtags_activation *activations,
                                       const float *outputs) {
     struct evaluation *run = context;
-    return predictions_add(run->predictions, thread, index, activations, outputs);
+    filtags_status status = predictions_add(run->predictions, thread, index, activations, outputs);
+    if (!status) tally_mark_done(&run->tally, index);
+    return status;
 }
 
 filtags_status evaluation_run(struct evaluation *run, const char *what) {
@@ -146,6 +149,10 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
     if (!status)
         status = predictions_create(&run->tags, run->network.n_outputs, run->pictures.n_files, n_threads, scratch,
                                     &run->predictions);
+    if (!status)
+        status = tally_create(run->pictures.n_files, run->pictures.class_of, run->pictures.is_bad, &run->tally);
+    run->tally.predictions = run->predictions;
+    if (!status && run->progress) status = progress_start(run->progress, run->output, &run->tally);
     if (status) return status;
     struct runner_job job = {.what = what,
                              .engine = run->engine,
@@ -165,6 +172,9 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
                              .callbacks = run->step->callbacks,
                              .take = take_prediction,
                              .context = run,
+                             .tally = run->progress ? &run->tally : NULL,
+                             .after_batch = run->progress ? progress_tick : NULL,
+                             .after_batch_context = run->progress,
                              .is_bad = run->pictures.is_bad};
     status = runner_run(&job, &run->totals);
     return network_close_store(&run->store, status);
@@ -335,6 +345,7 @@ size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
 void evaluation_close(struct evaluation *run, const char *error) {
     output_close(run->output, error);
     network_close_store(&run->store, error ? FILTAGS_ERROR_INTERNAL : FILTAGS_OK); /* a message that there is stays */
+    tally_free(&run->tally);
     predictions_destroy(run->predictions);
     filtags_engine_destroy(run->engine);
     network_close(&run->network);

@@ -22,6 +22,8 @@ struct evaluation {
     struct output *output;
     struct picture_list pictures; /* test pictures */
     struct predictions *predictions;
+    struct tally tally;          /* of the pictures */
+    struct progress *progress;   /* NULL: none is saved */
     struct runner_totals totals;
 };
 

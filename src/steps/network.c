@@ -194,8 +194,7 @@ static const char *preprocess_name(int preprocess) {
     return names[preprocess];
 }
 
-/* docs/store.md lists the lines. */
-static void write_profile(const struct network *network, struct buffer *text) {
+void network_append_profile(const struct network *network, struct buffer *text) {
     buffer_printf(text, "filTags %s\n%s\n", filtags_version(), filtags_dependencies());
     buffer_printf(text, "network %s\nfile %s\n", network->known ? network->known->name : "", network->sha256);
     buffer_printf(text, "isa %s\npreprocess %s\n", isa_name(network->isa), preprocess_name(network->preprocess));
@@ -212,7 +211,7 @@ filtags_status network_open_store(const struct network *network, const filtags_o
     struct buffer profile = {0};
     uint64_t n_dropped_bytes;
     if (!options->store) return FILTAGS_OK;
-    write_profile(network, &profile);
+    network_append_profile(network, &profile);
     filtags_status status = profile.has_failed ? FILTAGS_ERROR_MEMORY
                                                : picture_store_open(options->store, buffer_text(&profile),
                                                                     network->table.first[network->table.n_layers],

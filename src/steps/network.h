@@ -46,6 +46,9 @@ bool network_gives_vector(const struct network *network);
 FILTAGS_MUST_USE filtags_status network_open_store(const struct network *network, const filtags_options *options,
                                                    struct output *output, struct picture_store **store);
 
+/* Append what numbers of this network depend on, as text: the lines that docs/store.md lists. */
+void network_append_profile(const struct network *network, struct buffer *text);
+
 /* Close a store at the end of its use, which gave status. Returns that, or, where it is OK, what the closing gives: a
  * message that there is stays. *store may be NULL. */
 filtags_status network_close_store(struct picture_store **store, filtags_status status);

@@ -1,10 +1,12 @@
 /* pipeline.c - the four steps in one go, and the demo on the built-in network, with its pages. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "demo/demo.h"
 #include "report/account.h"
+#include "steps/progress.h"
 #include "steps/steps.h"
 
 enum part_id {
@@ -25,17 +27,18 @@ static const struct part {
     filtags_status (*run)(struct step *step);
     enum option_id input; /* takes the main file of part `from`; OPTION_NONE: the first part */
     enum part_id from;
+    const char *main_suffix; /* of its main file */
     const char *shows;    /* what is on its page */
 } parts[N_PARTS] = {
-    [ACTIVATIONS] = {"activations", "QFA", step_activations, OPTION_NONE, ACTIVATIONS, NULL},
-    [TAGS] = {"tag", "TF", step_tag, OPTION_ACTIVATIONS_FILE, ACTIVATIONS, NULL},
-    [EVALUATION] = {"evaluate", "E", step_evaluate, OPTION_FILTAGS_FILE, TAGS, NULL},
-    [HIT_RATES] = {"hitrates", "HR", step_hitrates, OPTION_EVAL_FILE, EVALUATION, NULL},
-    [TAG_PAGE] = {"visualize", "VIS", step_visualize, OPTION_FILTAGS_FILE, TAGS,
+    [ACTIVATIONS] = {"activations", "QFA", step_activations, OPTION_NONE, ACTIVATIONS, "-vars.pkl", NULL},
+    [TAGS] = {"tag", "TF", step_tag, OPTION_ACTIVATIONS_FILE, ACTIVATIONS, "-vars.pkl", NULL},
+    [EVALUATION] = {"evaluate", "E", step_evaluate, OPTION_FILTAGS_FILE, TAGS, "-vars1.pkl", NULL},
+    [HIT_RATES] = {"hitrates", "HR", step_hitrates, OPTION_EVAL_FILE, EVALUATION, "-vars.pkl", NULL},
+    [TAG_PAGE] = {"visualize", "VIS", step_visualize, OPTION_FILTAGS_FILE, TAGS, ".html",
                   "every filter: its tags, its class activations, the pictures that excite it most"},
-    [HIT_RATE_PAGE] = {"plot-hitrates", "HP", step_plot_hitrates, OPTION_HITRATES_FILE, HIT_RATES,
+    [HIT_RATE_PAGE] = {"plot-hitrates", "HP", step_plot_hitrates, OPTION_HITRATES_FILE, HIT_RATES, ".html",
                        "how often the tags agree with the network, for each class, k, q and m"},
-    [EXPLANATION] = {"explain", "EX", step_explain, OPTION_FILTAGS_FILE, TAGS,
+    [EXPLANATION] = {"explain", "EX", step_explain, OPTION_FILTAGS_FILE, TAGS, ".html",
                      "why a picture is taken for what it is: the filters, their tags, and where they look"},
 };
 
@@ -46,10 +49,30 @@ struct pipeline {
     char run_id[RUN_ID_BYTES];
     const char *picture;         /* for the explanation */
     char *main_files[N_PARTS];
+    struct buffer key;           /* what its files depend on besides step 1's options */
+    bool is_resumed;             /* it goes on under the runID of an earlier attempt */
+    struct progress *progress;   /* step 1's: it locks the run, and is there until all parts are done */
 };
 
 static void pipeline_free(struct pipeline *pipeline) {
     for (size_t i = 0; i < N_PARTS; i++) free(pipeline->main_files[i]);
+    buffer_free(&pipeline->key);
+}
+
+/* The options that its files depend on: another k, say, is another pipeline. */
+static void append_key(struct pipeline *pipeline, size_t n_parts) {
+    static const enum option_id of_no_matter[] = {OPTION_SAVE_DIR, OPTION_TIME_DELTA, OPTION_CHECKPOINT_INTERVAL,
+                                                  OPTION_RESTART,  OPTION_STRICT,     OPTION_STORE,
+                                                  OPTION_THREADS,  OPTION_BATCH,      OPTION_QUIET,
+                                                  OPTION_VERBOSE,  OPTION_OFFLINE};
+    buffer_printf(&pipeline->key, "pipeline of %zu parts\n", n_parts);
+    for (enum option_id id = 0; id < N_OPTIONS; id++) {
+        const char *value = pipeline->options->texts[id];
+        bool matters = value != NULL;
+        for (size_t i = 0; i < sizeof of_no_matter / sizeof *of_no_matter; i++)
+            matters = matters && of_no_matter[i] != id;
+        if (matters) buffer_printf(&pipeline->key, "%s %s\n", option_row(id)->name, value);
+    }
 }
 
 /* One runID for all parts. */
@@ -57,6 +80,8 @@ static filtags_status choose_run_id(struct pipeline *pipeline, size_t n_parts) {
     const char *kinds[N_PARTS];
     for (size_t i = 0; i < n_parts; i++) kinds[i] = parts[i].kind;
     const filtags_options *options = pipeline->options;
+    append_key(pipeline, n_parts);
+    if (pipeline->key.has_failed) return FILTAGS_ERROR_MEMORY;
     return output_choose_run_id(options->save_dir, options->time_delta, kinds, n_parts, pipeline->run_id);
 }
 
@@ -73,21 +98,64 @@ static filtags_status derive_part(const struct pipeline *pipeline, enum part_id 
     return status;
 }
 
+/* A part that an earlier attempt has finished is not run again. Steps 1 and 3 look for themselves, since their progress
+ * has to be removed. */
+static filtags_status take_finished(struct pipeline *pipeline, enum part_id id, bool *is_finished) {
+    char **files = NULL;
+    size_t n_files = 0;
+    filtags_run *run = pipeline->step->run;
+    *is_finished = false;
+    if (!pipeline->is_resumed || id == ACTIVATIONS || id == EVALUATION) return FILTAGS_OK;
+    filtags_status status = output_find_finished(pipeline->options->save_dir, pipeline->run_id, parts[id].kind,
+                                                 parts[id].main_suffix, &files, &n_files);
+    if (status) return status;
+    *is_finished = n_files > 0;
+    if (n_files) buffer_printf(&run->report, "%s: done already\n", parts[id].command);
+    for (size_t i = 0; i < n_files; i++) {
+        if (!status) status = run_add_file(run, files[i]);
+        free(files[i]);
+    }
+    free(files);
+    return status;
+}
+
+/* What step 1 has found or begun counts for all parts. */
+static void take_over_run(struct pipeline *pipeline, const struct step *part) {
+    if (part->run_id != pipeline->run_id) memcpy(pipeline->run_id, part->run_id, RUN_ID_BYTES);
+    pipeline->is_resumed = part->is_resumed;
+    pipeline->progress = part->kept_progress;
+}
+
 static filtags_status run_part(struct pipeline *pipeline, enum part_id id) {
     filtags_run *run = pipeline->step->run;
     filtags_options *options = NULL;
     size_t n_before = run->n_files;
-    filtags_status status = derive_part(pipeline, id, &options);
-    if (!status) {
-        struct step part = {
-            .options = options, .callbacks = pipeline->step->callbacks, .run_id = pipeline->run_id, .run = run};
+    bool is_finished;
+    filtags_status status = take_finished(pipeline, id, &is_finished);
+    if (!status) status = derive_part(pipeline, id, &options);
+    if (!status && !is_finished) {
+        struct step part = {.options = options,
+                            .callbacks = pipeline->step->callbacks,
+                            .run_id = pipeline->run_id,
+                            .pipeline_key = buffer_text(&pipeline->key),
+                            .is_part_of_run = id != ACTIVATIONS,
+                            .is_resumed = pipeline->is_resumed,
+                            .keeps_progress = id == ACTIVATIONS,
+                            .run = run};
         status = parts[id].run(&part);
+        if (id == ACTIVATIONS) take_over_run(pipeline, &part);
         buffer_free(&part.early_warnings);
     }
     if (!status && !(pipeline->main_files[id] = memory_copy_string(run->files[n_before])))
         status = FILTAGS_ERROR_MEMORY;
     filtags_options_destroy(options);
     return status;
+}
+
+/* With all parts done, the next run of the command is another one. After a failure it goes on with this one. */
+static void end_progress(struct pipeline *pipeline, filtags_status status) {
+    if (status) progress_close(pipeline->progress);
+    else progress_remove(pipeline->progress);
 }
 
 static filtags_status run_parts(struct pipeline *pipeline, enum part_id first, enum part_id end) {
@@ -101,6 +169,7 @@ filtags_status step_pipeline(struct step *step) {
     filtags_status status = choose_run_id(&pipeline, N_STEPS);
     if (!status) status = run_parts(&pipeline, ACTIVATIONS, N_STEPS);
     if (!status) run_report_files(step->run, step->run->n_files);
+    end_progress(&pipeline, status);
     pipeline_free(&pipeline);
     return status;
 }
@@ -159,6 +228,7 @@ filtags_status step_demo(struct step *step) {
     if (!status) {
         pipeline.picture = picture;
         status = run_demo(&pipeline);
+        end_progress(&pipeline, status);
     }
     filtags_options_destroy(pipeline.options);
     pipeline_free(&pipeline);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -22,6 +23,7 @@ struct predictions {
     struct predictor *predictors; /* [n_threads] */
     pthread_mutex_t lock;         /* of the scratch file while pictures are added */
     FILE *scratch;
+    bool is_flushed;
     uint64_t end_bytes;        /* length of the scratch file */
     uint64_t *offset_bytes;    /* [n_images] where a picture's record is */
     uint32_t *size_bytes;      /* [n_images] */
@@ -125,14 +127,63 @@ filtags_status predictions_add(struct predictions *predictions, size_t thread, s
         buffer_append(record, predictor->ranking, n * sizeof *predictor->ranking);
     }
     if (record->has_failed || record->size_bytes > UINT32_MAX) return error_out_of_memory(record->size_bytes);
+    return predictions_restore(predictions, image, record->data, record->size_bytes);
+}
+
+filtags_status predictions_restore(struct predictions *predictions, size_t image, const char *bytes, size_t n_bytes) {
     pthread_mutex_lock(&predictions->lock);
-    bool is_written = fwrite(record->data, 1, record->size_bytes, predictions->scratch) == record->size_bytes;
+    bool is_written = fwrite(bytes, 1, n_bytes, predictions->scratch) == n_bytes;
+    predictions->is_flushed = false;
     predictions->offset_bytes[image] = predictions->end_bytes;
-    predictions->size_bytes[image] = (uint32_t)record->size_bytes;
-    predictions->end_bytes += record->size_bytes;
+    predictions->size_bytes[image] = (uint32_t)n_bytes;
+    predictions->end_bytes += n_bytes;
     pthread_mutex_unlock(&predictions->lock);
     return is_written ? FILTAGS_OK
                       : error_set_errno(FILTAGS_ERROR_IO, "the scratch file in --save-dir could not be written");
+}
+
+filtags_status predictions_read(struct predictions *predictions, size_t image, struct buffer *bytes) {
+    size_t n = predictions->size_bytes[image], n_done = 0;
+    bytes->size_bytes = 0;
+    pthread_mutex_lock(&predictions->lock);
+    bool has_failed = !predictions->is_flushed && fflush(predictions->scratch);
+    predictions->is_flushed = !has_failed;
+    pthread_mutex_unlock(&predictions->lock);
+    if (has_failed) return error_set_errno(FILTAGS_ERROR_IO, "the scratch file in --save-dir could not be written");
+    while (n_done < n) {
+        char block[16384];
+        size_t n_wanted = n - n_done < sizeof block ? n - n_done : sizeof block;
+        ssize_t n_now = pread(fileno(predictions->scratch), block, n_wanted,
+                              (off_t)(predictions->offset_bytes[image] + n_done));
+        if (n_now < 0 && errno == EINTR) continue;
+        if (n_now <= 0) return error_set_errno(FILTAGS_ERROR_IO, "the scratch file in --save-dir could not be read");
+        buffer_append(bytes, block, (size_t)n_now);
+        n_done += (size_t)n_now;
+    }
+    return bytes->has_failed ? FILTAGS_ERROR_MEMORY : FILTAGS_OK;
+}
+
+bool predictions_fit(const struct predictions *predictions, const char *bytes, size_t n_bytes) {
+    struct prediction prediction;
+    if (n_bytes < sizeof prediction || n_bytes > UINT32_MAX) return false;
+    memcpy(&prediction, bytes, sizeof prediction);
+    if (prediction.n_top > PREDICTION_MOST_TOP) return false;
+    for (size_t i = 0; i < prediction.n_top; i++)
+        if (prediction.top[i].output >= predictions->n_outputs) return false;
+    size_t at = sizeof prediction;
+    for (size_t s = 0; s < 2 * predictions->tags->n_selectors; s++) {
+        size_t n;
+        if (n_bytes - at < sizeof n) return false;
+        memcpy(&n, bytes + at, sizeof n);
+        at += sizeof n;
+        if (n > (n_bytes - at) / sizeof(struct label_count)) return false;
+        for (size_t i = 0; i < n; i++, at += sizeof(struct label_count)) {
+            struct label_count count;
+            memcpy(&count, bytes + at, sizeof count);
+            if (count.label >= predictions->tags->n_labels) return false;
+        }
+    }
+    return at == n_bytes;
 }
 
 /* ---------------------------------------------------------------- loading */

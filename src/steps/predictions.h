@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "base/buffer.h"
 #include "steps/tag_file.h"
 
 struct ranking {
@@ -35,6 +36,17 @@ void predictions_destroy(struct predictions *predictions);
  * Threads may call it at once, each with its own number. IO: the disk is full. */
 FILTAGS_MUST_USE filtags_status predictions_add(struct predictions *predictions, size_t thread, size_t image,
                                                 const filtags_activation *activations, const float *outputs);
+
+/* What is kept of a picture that was added, as bytes, in place of what the buffer had. Threads may call it at once with
+ * predictions_add. IO, MEMORY. */
+FILTAGS_MUST_USE filtags_status predictions_read(struct predictions *predictions, size_t image, struct buffer *bytes);
+
+/* Whether these are bytes that predictions_read gives of predictions like these. */
+bool predictions_fit(const struct predictions *predictions, const char *bytes, size_t n_bytes);
+
+/* Keep for a picture what predictions_read gave, and predictions_fit. IO: the disk is full. */
+FILTAGS_MUST_USE filtags_status predictions_restore(struct predictions *predictions, size_t image, const char *bytes,
+                                                    size_t n_bytes);
 
 /* Bring the predictions of some pictures (all of them added) into memory, in place of those loaded before. */
 FILTAGS_MUST_USE filtags_status predictions_load(struct predictions *predictions, const size_t *images,

@@ -17,8 +17,8 @@ struct runner {
     const struct runner_job *job;
     struct timespec start;
     pthread_mutex_t lock;
-    size_t next; /* first picture that nobody has taken */
-    size_t n_done;
+    size_t next, end; /* first picture that nobody has taken; past the last one */
+    size_t n_done, n_total;
     struct runner_totals totals;
     filtags_status status; /* first fatal failure */
     char *message;
@@ -81,6 +81,11 @@ static void drop_picture(struct runner *runner, size_t index, filtags_status sta
         return;
     }
     output_log(job->output, FILTAGS_LOG_WARNING, "%s (the picture is left out)", filtags_error_message());
+    if (job->tally) {
+        status = tally_mark_bad(job->tally, index, filtags_error_message());
+        if (status) give_up(runner, status);
+        return;
+    }
     pthread_mutex_lock(&runner->lock);
     job->is_bad[index] = true;
     runner->totals.n_bad++;
@@ -92,8 +97,10 @@ static size_t take_numbers(struct runner *runner, size_t *first) {
     const struct runner_job *job = runner->job;
     size_t n = 0;
     pthread_mutex_lock(&runner->lock);
-    if (!runner->status && runner->next < job->n_files) {
-        size_t share = (job->n_files - runner->next + job->n_threads - 1) / job->n_threads;
+    if (!runner->status && job->take_numbers) {
+        n = job->take_numbers(job->numbers_context, first);
+    } else if (!runner->status && runner->next < runner->end) {
+        size_t share = (runner->end - runner->next + job->n_threads - 1) / job->n_threads;
         n = share < job->batch ? share : job->batch;
         *first = runner->next;
         runner->next += n;
@@ -183,10 +190,15 @@ static filtags_status load(struct runner_thread *thread, size_t index, size_t *n
     return status;
 }
 
-/* Decode n pictures from number first on. Returns how many are good; thread->indices says which. */
-static size_t decode(struct runner_thread *thread, size_t first, size_t n) {
+/* Decode n pictures from number first on, unless they are done; *n_run gets how many aren't. Returns how many are
+ * good; thread->indices says which. */
+static size_t decode(struct runner_thread *thread, size_t first, size_t n, size_t *n_run) {
+    struct tally *tally = thread->runner->job->tally;
     size_t n_good = 0;
+    *n_run = 0;
     for (size_t i = first; i < first + n; i++) {
+        if (tally && tally_is_done(tally, i)) continue;
+        ++*n_run;
         filtags_status status = load(thread, i, &n_good);
         if (status) drop_picture(thread->runner, i, status);
     }
@@ -303,16 +315,14 @@ static void report_progress(struct runner *runner, size_t n) {
         filtags_progress progress = {.what = runner->job->what,
                                      .unit = "pictures",
                                      .n_done = runner->n_done,
-                                     .n_total = runner->job->n_files,
+                                     .n_total = runner->n_total,
+                                     .n_before = runner->totals.n_before,
                                      .elapsed_sec = seconds_since(&runner->start)};
         callbacks->progress(callbacks->user, &progress);
     }
     if (callbacks && callbacks->is_cancelled) is_cancelled = callbacks->is_cancelled(callbacks->user);
     pthread_mutex_unlock(&runner->lock);
-    if (is_cancelled) {
-        give_up(runner, error_set(FILTAGS_ERROR_CANCELLED, "stopped after %zu of %zu pictures", runner->n_done,
-                                  runner->job->n_files));
-    }
+    if (is_cancelled) give_up(runner, error_set(FILTAGS_ERROR_CANCELLED, "stopped"));
 }
 
 /* Engine and worker, once a picture needs them: where all are in the store, no weights are read. */
@@ -333,13 +343,13 @@ static filtags_status prepare_worker(struct runner_thread *thread) {
 static void *thread_main(void *argument) {
     struct runner_thread *thread = argument;
     struct runner *runner = thread->runner;
-    size_t first = 0, n;
+    size_t first = 0, n, n_run;
     filtags_status status = runner->job->engine ? prepare_worker(thread) : FILTAGS_OK;
     if (status) give_up(runner, status);
     while (!status && (n = take_numbers(runner, &first)) > 0) {
         struct timespec start;
         clock_gettime(CLOCK_MONOTONIC, &start);
-        size_t n_good = decode(thread, first, n);
+        size_t n_good = decode(thread, first, n, &n_run);
         double decode_sec = seconds_since(&start);
         if (n_good > 0) status = prepare_worker(thread);
         if (n_good > 0 && !status) status = run_network(thread, n_good);
@@ -347,7 +357,8 @@ static void *thread_main(void *argument) {
         thread->network_sec += seconds_since(&start) - decode_sec;
         if (status) give_up(runner, status);
         else hand_over(thread, n_good);
-        report_progress(runner, n);
+        if (runner->job->after_batch) runner->job->after_batch(runner->job->after_batch_context);
+        report_progress(runner, n_run);
     }
     filtags_worker_destroy(thread->worker);
     return NULL;
@@ -382,6 +393,25 @@ static void free_thread(struct runner_thread *thread) {
     free(thread->hashes);
 }
 
+/* What is to be done, and what of it was done before. */
+static void start_counting(struct runner *runner) {
+    const struct runner_job *job = runner->job;
+    runner->next = job->is_part ? job->first : 0;
+    runner->end = job->is_part ? job->end : job->n_files;
+    runner->n_total = runner->end - runner->next;
+    for (size_t i = runner->next; job->tally && i < runner->end; i++)
+        runner->totals.n_before += tally_is_done(job->tally, i);
+    runner->n_done = runner->totals.n_before;
+}
+
+/* All threads have ended: of a run that was stopped it is known now what is done. */
+static filtags_status report_failure(const struct runner *runner) {
+    if (runner->status == FILTAGS_ERROR_CANCELLED)
+        return error_set(FILTAGS_ERROR_CANCELLED, "stopped after %zu of %zu pictures%s", runner->n_done,
+                         runner->n_total, runner->job->tally ? "; the same command goes on from there" : "");
+    return error_set(runner->status, "%s", runner->message ? runner->message : "out of memory");
+}
+
 filtags_status runner_run(const struct runner_job *job, struct runner_totals *totals) {
     struct runner runner = {.job = job, .engine = job->engine};
     filtags_status status = FILTAGS_OK;
@@ -391,6 +421,7 @@ filtags_status runner_run(const struct runner_job *job, struct runner_totals *to
     pthread_mutex_init(&runner.lock, NULL);
     pthread_mutex_init(&runner.engine_lock, NULL);
     clock_gettime(CLOCK_MONOTONIC, &runner.start);
+    start_counting(&runner);
     for (size_t i = 0; !status && i < job->n_threads; i++) status = prepare_thread(&runner, &threads[i], i);
     for (; !status && n_started < job->n_threads; n_started++) {
         int error = pthread_create(&threads[n_started].handle, NULL, thread_main, &threads[n_started]);
@@ -407,7 +438,8 @@ filtags_status runner_run(const struct runner_job *job, struct runner_totals *to
         runner.totals.network_sec += threads[i].network_sec;
         runner.totals.n_stored += threads[i].n_stored;
     }
-    if (runner.status) status = error_set(runner.status, "%s", runner.message ? runner.message : "out of memory");
+    if (runner.status) status = report_failure(&runner);
+    if (job->tally) runner.totals.n_bad = job->tally->n_bad;
     runner.totals.elapsed_sec = seconds_since(&runner.start);
     if (!status) *totals = runner.totals;
     for (size_t i = 0; i < job->n_threads; i++) free_thread(&threads[i]);

@@ -8,6 +8,7 @@
 
 #include "image/image.h"
 #include "steps/network.h"
+#include "steps/tally.h"
 #include "store/output.h"
 
 /* A feature map that is wanted of a picture. */
@@ -28,6 +29,20 @@ struct runner_job {
     const char *images_dir;
     const char *const *files; /* [n_files] 'class/file' below images_dir */
     size_t n_files;
+    /* Where not all pictures are run: the number of the first, and of the one past the last. */
+    bool is_part;
+    size_t first, end;
+    /* Where the numbers of the next pictures come from: set *first and return how many there are (at most batch), 0 at
+     * the end. Called by one thread at a time. NULL: all or the part, in order. A process of several that share the
+     * pictures asks for its share here. */
+    size_t (*take_numbers)(void *context, size_t *first);
+    void *numbers_context;
+    /* What is done already, and is passed over; NULL: nothing. It gets the pictures that can't be used; those that can
+     * are put into it by take. */
+    struct tally *tally;
+    /* Called by every thread after a micro-batch: a checkpoint may be due. NULL: nothing. */
+    void (*after_batch)(void *context);
+    void *after_batch_context;
     size_t n_threads, batch; /* batch: pictures in a micro-batch, the engine's max_batch */
     bool wants_output;
     bool is_strict;        /* a damaged picture is an error, not a warning */
@@ -46,11 +61,12 @@ struct runner_job {
     /* Take the map of maps[request], before the picture's other results. */
     filtags_status (*take_map)(void *context, size_t request, const filtags_map *map);
     void *context;
-    bool *is_bad; /* [n_files]: set for a picture that could not be used */
+    bool *is_bad; /* [n_files]: set for a picture that could not be used; the tally's, if there is one */
 };
 
 struct runner_totals {
-    size_t n_bad;
+    size_t n_bad; /* with a tally: of all its pictures */
+    size_t n_before; /* of the pictures, those that were done before */
     size_t n_stored; /* pictures that were in the store */
     double decode_sec, network_sec; /* added up over the threads */
     double elapsed_sec;

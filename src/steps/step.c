@@ -87,8 +87,10 @@ static filtags_status open_new_run(const struct step *step, const char *kind, co
 
 filtags_status step_open_output(struct step *step, const char *kind, const char *network, struct output **output) {
     step->report_start = step->run->report.size_bytes;
+    filtags_status (*open)(const char *, const char *, const char *, const char *, const filtags_callbacks *,
+                           struct output **) = step->is_resumed ? output_continue : output_open;
     filtags_status status =
-        step->run_id ? output_open(step->options->save_dir, step->run_id, kind, network, step->callbacks, output)
+        step->run_id ? open(step->options->save_dir, step->run_id, kind, network, step->callbacks, output)
                      : open_new_run(step, kind, network, output);
     if (!status) log_lines(*output, FILTAGS_LOG_WARNING, buffer_text(&step->early_warnings));
     return status;

@@ -19,6 +19,12 @@ struct step {
     filtags_options *options;
     const filtags_callbacks *callbacks; /* may be NULL */
     const char *run_id;                 /* of a pipeline that the step is part of; NULL: choose one */
+    const char *pipeline_key;           /* of such a step: what of the pipeline's options it hasn't itself */
+    bool is_part_of_run;                /* other steps have written files under run_id */
+    bool is_resumed;                    /* run_id is that of an earlier attempt, which goes on */
+    bool keeps_progress;                /* the caller gets kept_progress, and ends it */
+    struct progress *kept_progress;
+    char own_run_id[RUN_ID_BYTES];      /* run_id, if it was found in a progress file */
     filtags_run *run;
     struct buffer early_warnings; /* lines of step_log, for the warnings log once there is one */
     size_t report_start;          /* where this step's part of the run's report begins */

@@ -23,20 +23,37 @@ void top_keeper_free(struct top_keeper *keeper) {
     *keeper = (struct top_keeper){0};
 }
 
+/* top: [n] */
+static void insert(uint64_t *top, size_t n, uint64_t entry) {
+    if (entry < top[n - 1]) return;
+    size_t place = n - 1;
+    for (; place > 0 && top[place - 1] < entry; place--) top[place] = top[place - 1];
+    top[place] = entry;
+}
+
 void top_keeper_add(struct top_keeper *keeper, size_t picture, const filtags_activation *activations) {
-    const size_t n = keeper->n_top;
     for (size_t f = 0; f < keeper->n_filters; f++) {
-        uint64_t *top = keeper->entries + f * n; // [n]
         const uint64_t entry = (uint64_t)activations[f] << 32 | (UINT32_MAX - (uint32_t)picture);
-        if (entry < top[n - 1]) continue;
-        size_t place = n - 1;
-        for (; place > 0 && top[place - 1] < entry; place--) top[place] = top[place - 1];
-        top[place] = entry;
+        insert(keeper->entries + f * keeper->n_top, keeper->n_top, entry);
     }
 }
 
 static filtags_activation entry_activation(uint64_t entry) { return (filtags_activation)(entry >> 32); }
 static size_t entry_picture(uint64_t entry) { return UINT32_MAX - (uint32_t)entry; }
+
+bool top_keeper_merge(struct top_keeper *keeper, const uint64_t *entries, size_t n_pictures) {
+    const size_t n = keeper->n_top;
+    for (size_t f = 0; f < keeper->n_filters; f++) {
+        for (size_t i = 0; i < n; i++) {
+            uint64_t entry;
+            memcpy(&entry, entries + f * n + i, sizeof entry);
+            if (!entry) continue;
+            if (entry_picture(entry) >= n_pictures || entry_activation(entry) > FILTAGS_ACTIVATION_ONE) return false;
+            insert(keeper->entries + f * n, n, entry);
+        }
+    }
+    return true;
+}
 
 static void write_filter(struct pickle_writer *pickle, const struct top_keeper *keeper, size_t filter,
                          const char *const *files, uint32_t *memos) {

@@ -25,6 +25,10 @@ void top_keeper_free(struct top_keeper *keeper);
 /* Add a picture (its number below UINT32_MAX): activations [n_filters]. One thread at a time. */
 void top_keeper_add(struct top_keeper *keeper, size_t picture, const filtags_activation *activations);
 
+/* Add what another keeper of as many filters and pictures has: entries [n_filters, n_top]. false: they aren't a
+ * keeper's, whose pictures are below n_pictures. */
+FILTAGS_MUST_USE bool top_keeper_merge(struct top_keeper *keeper, const uint64_t *entries, size_t n_pictures);
+
 /* Write <...>-top.pkl and -top-names.pkl: top_images, a list over layers of lists over filters of lists of
  * (file, activation), strongest first. files: [n_files], by a picture's number. */
 FILTAGS_MUST_USE filtags_status top_keeper_write(const struct top_keeper *keeper, const struct filter_table *table,

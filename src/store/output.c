@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 enum { LOG_LINE_BYTES = 4096 };
 
@@ -79,12 +80,16 @@ filtags_status output_choose_run_id(const char *save_dir, double time_delta_hour
 
 /* ---------------------------------------------------------------- open, logs */
 
-static filtags_status open_log(const struct output *output, const char *which, char **path, FILE **log) {
+enum log_mode { CREATE_LOG, APPEND_TO_LOG, TRUNCATE_LOG };
+
+static filtags_status open_log(const struct output *output, const char *which, enum log_mode mode, char **path,
+                               FILE **log) {
+    const int flags = mode == CREATE_LOG ? O_EXCL : mode == APPEND_TO_LOG ? O_APPEND : O_TRUNC;
     char *name = memory_format("%s-%s-%s.log", output->run_id, output->kind, which);
     *path = name ? path_join(output->folder, name) : NULL;
     free(name);
     if (!*path) return FILTAGS_ERROR_MEMORY;
-    int fd = open(*path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); /* O_EXCL: claims the runID */
+    int fd = open(*path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666); /* O_EXCL: claims the runID */
     if (fd < 0 || !(*log = fdopen(fd, "w"))) {
         if (fd >= 0) close(fd);
         return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be created", *path);
@@ -93,8 +98,8 @@ static filtags_status open_log(const struct output *output, const char *which, c
     return FILTAGS_OK;
 }
 
-filtags_status output_open(const char *save_dir, const char *run_id, const char *kind, const char *network,
-                           const filtags_callbacks *callbacks, struct output **result) {
+static filtags_status open_output(const char *save_dir, const char *run_id, const char *kind, const char *network,
+                                  const filtags_callbacks *callbacks, bool is_new, struct output **result) {
     filtags_status status = FILTAGS_ERROR_MEMORY;
     time_t now = time(NULL);
     struct tm calendar;
@@ -110,16 +115,92 @@ filtags_status output_open(const char *save_dir, const char *run_id, const char 
     output->kind = memory_copy_string(kind);
     output->network = memory_copy_string(network);
     if (!output->folder || !output->run_id || !output->kind || !output->network) goto fail;
-    status = open_log(output, "info", &output->info_log_path, &output->info_log);
+    status = open_log(output, "info", is_new ? CREATE_LOG : APPEND_TO_LOG, &output->info_log_path, &output->info_log);
     if (status) goto fail;
-    status = open_log(output, "warnings", &output->warnings_log_path, &output->warnings_log);
+    status = open_log(output, "warnings", is_new ? CREATE_LOG : TRUNCATE_LOG, &output->warnings_log_path,
+                      &output->warnings_log);
     if (status) goto fail;
     *result = output;
     return FILTAGS_OK;
 fail:
-    if (output->info_log) unlink(output->info_log_path);
+    if (output->info_log && is_new) unlink(output->info_log_path);
     output_close(output, NULL);
     return status;
+}
+
+filtags_status output_open(const char *save_dir, const char *run_id, const char *kind, const char *network,
+                           const filtags_callbacks *callbacks, struct output **output) {
+    return open_output(save_dir, run_id, kind, network, callbacks, true, output);
+}
+
+/* ---------------------------------------------------------------- a run that was ended */
+
+/* What a run leaves in save_dir under a kind, but for its logs. */
+struct leftovers {
+    char **paths; /* [n] */
+    size_t n, capacity;
+};
+
+static filtags_status list_leftovers(const char *save_dir, const char *run_id, const char *kind, bool wants_hidden,
+                                     struct leftovers *list) {
+    filtags_status status = FILTAGS_OK;
+    DIR *folder = opendir(save_dir);
+    if (!folder) return error_set_errno(FILTAGS_ERROR_IO, "%s: --save-dir cannot be read", save_dir);
+    for (struct dirent *entry; !status && (entry = readdir(folder));) {
+        const char *name = entry->d_name;
+        const bool is_hidden = *name == '.';
+        if (!is_name_of_run(name + is_hidden, run_id, kind) || (is_hidden && !wants_hidden)) continue;
+        if (!is_hidden && text_ends_with(name, ".log")) continue;
+        void *paths = list->paths;
+        if (memory_grow(&paths, &list->capacity, list->n + 1, sizeof *list->paths)) status = FILTAGS_ERROR_MEMORY;
+        else list->paths = paths;
+        if (!status && !(list->paths[list->n] = path_join(save_dir, name))) status = FILTAGS_ERROR_MEMORY;
+        if (!status) list->n++;
+    }
+    closedir(folder);
+    return status;
+}
+
+static void free_leftovers(struct leftovers *list) {
+    for (size_t i = 0; i < list->n; i++) free(list->paths[i]);
+    free(list->paths);
+    *list = (struct leftovers){0};
+}
+
+filtags_status output_continue(const char *save_dir, const char *run_id, const char *kind, const char *network,
+                               const filtags_callbacks *callbacks, struct output **output) {
+    struct leftovers list = {0};
+    filtags_status status = list_leftovers(save_dir, run_id, kind, true, &list);
+    for (size_t i = 0; !status && i < list.n; i++)
+        if (unlink(list.paths[i])) status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be removed", list.paths[i]);
+    free_leftovers(&list);
+    return status ? status : open_output(save_dir, run_id, kind, network, callbacks, false, output);
+}
+
+static int compare_paths(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+filtags_status output_find_finished(const char *save_dir, const char *run_id, const char *kind,
+                                    const char *main_suffix, char ***files, size_t *n_files) {
+    struct leftovers list = {0};
+    size_t place = 0;
+    filtags_status status = list_leftovers(save_dir, run_id, kind, false, &list);
+    if (status) {
+        free_leftovers(&list);
+        return status;
+    }
+    if (list.n) qsort(list.paths, list.n, sizeof *list.paths, compare_paths);
+    while (place < list.n && !text_ends_with(list.paths[place], main_suffix)) place++;
+    if (place == list.n) {
+        free_leftovers(&list);
+        *n_files = 0;
+        return FILTAGS_OK;
+    }
+    char *main_path = list.paths[place];
+    memmove(list.paths + 1, list.paths, place * sizeof *list.paths);
+    list.paths[0] = main_path;
+    *files = list.paths;
+    *n_files = list.n;
+    return FILTAGS_OK;
 }
 
 /* errno is another's by the time the log is closed. */

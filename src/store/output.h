@@ -29,6 +29,18 @@ FILTAGS_MUST_USE filtags_status output_open(const char *save_dir, const char *ru
                                             const char *network, const filtags_callbacks *callbacks,
                                             struct output **output);
 
+/* Go on with a run that was ended: the info log is continued, the warnings log begun anew, and what was not finished
+ * (every other file of the run and kind, hidden ones too) removed. The run is the caller's, who knows that no other
+ * process is at work on it. */
+FILTAGS_MUST_USE filtags_status output_continue(const char *save_dir, const char *run_id, const char *kind,
+                                                const char *network, const filtags_callbacks *callbacks,
+                                                struct output **output);
+
+/* List the files of a run and kind, logs excepted, if its main one, which is named last and ends in main_suffix, is
+ * there; *n_files is 0 where it isn't. The main file is files[0]. The caller frees the list. */
+FILTAGS_MUST_USE filtags_status output_find_finished(const char *save_dir, const char *run_id, const char *kind,
+                                                     const char *main_suffix, char ***files, size_t *n_files);
+
 /* Tell: a line to the log (info or warnings) and to the caller's callback. Control characters are replaced.
  * May be called by several threads. */
 void output_log(struct output *output, filtags_log_level level, const char *format, ...)

@@ -14,6 +14,10 @@ enum record_type {
     RECORD_TOP = 3          /* contents: struct stored_top; key: the picture */
 };
 
+static const struct record_kind store_kind = {
+    "filTags store\r\n", "a store", "delete it to start anew",
+    "another run is using this store: wait for its end, or take another"};
+
 /* Half of the SHA-256 tells 10^9 pictures apart as surely as all of it. */
 enum { PREFIX_BYTES = 16 };
 
@@ -124,7 +128,7 @@ filtags_status picture_store_open(const char *path, const char *profile, size_t 
     store->path = memory_copy_string(path);
     filtags_status status = store->path ? grow_slots(store) : FILTAGS_ERROR_MEMORY;
     if (!status) status = hash_bytes(profile, strlen(profile), store->profile_key);
-    if (!status) status = record_file_open(path, &visitor, n_dropped_bytes, &store->file);
+    if (!status) status = record_file_open(path, &store_kind, &visitor, n_dropped_bytes, &store->file);
     if (!status && !store->profile) {
         struct record record = {RECORD_PROFILE, ++store->n_profiles, {0}, strlen(profile), 0};
         memcpy(record.key, store->profile_key, sizeof record.key);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -36,7 +37,6 @@ enum { FORMAT_VERSION = 1, START_BYTES = 64, HEADER_BYTES = 64, CHECKSUM_BYTES =
 _Static_assert(sizeof(struct file_start) == START_BYTES, "no padding");
 _Static_assert(sizeof(struct record_header) == HEADER_BYTES, "no padding");
 
-static const char file_name[16] = "filTags store\r\n";
 static const char record_mark[4] = "FTR\n";
 static const uint32_t byte_order = 0x01020304;
 static const uint64_t most_contents_bytes = (uint64_t)1 << 32;
@@ -44,6 +44,7 @@ static const uint64_t most_contents_bytes = (uint64_t)1 << 32;
 static const uint64_t sync_interval_bytes = (uint64_t)64 << 20;
 
 struct record_file {
+    const struct record_kind *kind;
     char *path;
     int fd;
     uint64_t end_bytes;      /* of the last record */
@@ -90,8 +91,8 @@ static filtags_status write_at(struct record_file *file, uint64_t offset, const 
 
 static filtags_status fail_damaged(const struct record_file *file, uint64_t offset, const char *expected) {
     return error_set(FILTAGS_ERROR_FORMAT,
-                     "%s: byte %llu: %s expected, found other bytes: the file is damaged (delete it to start anew)",
-                     file->path, (unsigned long long)offset, expected);
+                     "%s: byte %llu: %s expected, found other bytes: the file is damaged (%s)", file->path,
+                     (unsigned long long)offset, expected, file->kind->advice);
 }
 
 /* ---------------------------------------------------------------- one record */
@@ -187,31 +188,35 @@ filtags_status record_file_append(struct record_file *file, struct record *recor
 
 /* ---------------------------------------------------------------- opening */
 
-static filtags_status make_start(struct file_start *start) {
+static filtags_status make_start(const struct record_kind *kind, struct file_start *start) {
     *start = (struct file_start){.version = FORMAT_VERSION, .byte_order = byte_order};
-    memcpy(start->name, file_name, sizeof start->name);
+    memcpy(start->name, kind->name, sizeof start->name);
     return hash_bytes(start, offsetof(struct file_start, digest), start->digest);
 }
 
 static filtags_status check_start(const struct record_file *file) {
     struct file_start start, expected;
+    const struct record_kind *kind = file->kind;
     size_t n_read;
     filtags_status status = read_at(file, 0, &start, sizeof start, &n_read);
-    if (!status) status = make_start(&expected);
+    if (!status) status = make_start(kind, &expected);
     if (status) return status;
-    if (n_read < sizeof start.name || memcmp(start.name, file_name, sizeof file_name) != 0)
-        return error_set(FILTAGS_ERROR_FORMAT, "%s: a store of filTags expected, found something else", file->path);
+    if (n_read < sizeof start.name || memcmp(start.name, kind->name, sizeof kind->name) != 0)
+        return error_set(FILTAGS_ERROR_FORMAT, "%s: %s of filTags expected, found something else", file->path,
+                         kind->noun);
     if (n_read < sizeof start)
-        return error_set(FILTAGS_ERROR_FORMAT, "%s: the %zu bytes that a store begins with expected, found %zu",
-                         file->path, sizeof start, n_read);
+        return error_set(FILTAGS_ERROR_FORMAT, "%s: the %zu bytes that %s begins with expected, found %zu",
+                         file->path, sizeof start, kind->noun, n_read);
     if (start.byte_order != byte_order && start.byte_order == __builtin_bswap32(byte_order))
-        return error_set(FILTAGS_ERROR_FORMAT, "%s: a store of this machine's byte order expected, found the other one",
-                         file->path);
+        return error_set(FILTAGS_ERROR_FORMAT, "%s: %s of this machine's byte order expected, found the other one",
+                         file->path, kind->noun);
     if (start.version != FORMAT_VERSION)
-        return error_set(FILTAGS_ERROR_FORMAT, "%s: a store of format version %d expected, found %u", file->path,
-                         FORMAT_VERSION, (unsigned)start.version);
-    if (memcmp(&start, &expected, sizeof start) != 0) return fail_damaged(file, 0, "the start of a store");
-    return FILTAGS_OK;
+        return error_set(FILTAGS_ERROR_FORMAT, "%s: %s of format version %d expected, found %u", file->path,
+                         kind->noun, FORMAT_VERSION, (unsigned)start.version);
+    if (memcmp(&start, &expected, sizeof start) == 0) return FILTAGS_OK;
+    char text[64];
+    snprintf(text, sizeof text, "the start of %s", kind->noun);
+    return fail_damaged(file, 0, text);
 }
 
 /* Is there a record anywhere behind offset? Then what is at offset is no unfinished end. */
@@ -328,48 +333,51 @@ static filtags_status scan(struct record_file *file, uint64_t size_bytes, const 
 }
 
 /* Create it with its start alone, unless it exists. */
-static filtags_status create_file(const char *path) {
+static filtags_status create_file(const struct record_kind *kind, const char *path) {
     struct file_start start;
     if (access(path, F_OK) == 0) return FILTAGS_OK;
-    filtags_status status = make_start(&start);
+    filtags_status status = make_start(kind, &start);
     if (!status) status = file_write(path, &start, sizeof start);
     /* another process may have been faster */
     return status && access(path, F_OK) == 0 ? FILTAGS_OK : status;
 }
 
 static filtags_status open_and_lock(struct record_file *file, uint64_t *size_bytes) {
-    struct stat info;
-    filtags_status status = create_file(file->path);
+    struct stat info, named;
+    filtags_status status = create_file(file->kind, file->path);
     if (status) return status;
     /* O_NONBLOCK: opening a pipe by mistake must not hang; it has no effect on regular files */
     file->fd = open(file->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (file->fd < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be opened for writing", file->path);
     if (flock(file->fd, LOCK_EX | LOCK_NB)) {
         if (errno != EWOULDBLOCK) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be locked", file->path);
-        return error_set(FILTAGS_ERROR_IO, "%s: another run is using this store: wait for its end, or take another",
-                         file->path);
+        return error_set(FILTAGS_ERROR_IO, "%s: %s", file->path, file->kind->in_use);
     }
     if (fstat(file->fd, &info)) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be examined", file->path);
     if (!S_ISREG(info.st_mode)) return error_set(FILTAGS_ERROR_IO, "%s: a regular file expected", file->path);
+    /* whoever had it locked may have removed or replaced it meanwhile */
+    if (stat(file->path, &named) || named.st_ino != info.st_ino || named.st_dev != info.st_dev)
+        return error_set(FILTAGS_ERROR_IO, "%s: %s", file->path, file->kind->in_use);
     *size_bytes = (uint64_t)info.st_size;
     return FILTAGS_OK;
 }
 
-/* Close without a last sync. */
-static void abandon(struct record_file *file) {
+void record_file_abandon(struct record_file *file) {
+    if (!file) return;
     if (file->fd >= 0) close(file->fd);
     free(file->path);
     free(file->block);
     free(file);
 }
 
-filtags_status record_file_open(const char *path, const struct record_visitor *visitor, uint64_t *n_dropped_bytes,
-                                struct record_file **result) {
+filtags_status record_file_open(const char *path, const struct record_kind *kind, const struct record_visitor *visitor,
+                                uint64_t *n_dropped_bytes, struct record_file **result) {
     uint64_t size_bytes = 0;
     filtags_status status = FILTAGS_ERROR_MEMORY;
     struct record_file *file = memory_new(1, sizeof *file);
     if (!file) return FILTAGS_ERROR_MEMORY;
     file->fd = -1;
+    file->kind = kind;
     file->path = memory_copy_string(path);
     if (file->path) status = open_and_lock(file, &size_bytes);
     if (!status) status = check_start(file);
@@ -377,7 +385,7 @@ filtags_status record_file_open(const char *path, const struct record_visitor *v
     if (!status && file->end_bytes < size_bytes && ftruncate(file->fd, (off_t)file->end_bytes))
         status = error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written", path);
     if (status) {
-        abandon(file);
+        record_file_abandon(file);
         return status;
     }
     *n_dropped_bytes = size_bytes - file->end_bytes;
@@ -385,9 +393,38 @@ filtags_status record_file_open(const char *path, const struct record_visitor *v
     return FILTAGS_OK;
 }
 
+uint64_t record_file_start(void) { return START_BYTES; }
+
+uint64_t record_file_next(const struct record *record) { return record->offset + record_bytes(record->n_bytes); }
+
+uint64_t record_file_end(const struct record_file *file) { return file->end_bytes; }
+
+filtags_status record_file_cut(struct record_file *file, uint64_t end_bytes) {
+    if (ftruncate(file->fd, (off_t)end_bytes))
+        return error_set_errno(FILTAGS_ERROR_IO, "%s: could not be shortened", file->path);
+    const uint64_t n_cut_bytes = file->end_bytes - end_bytes;
+    file->n_unsynced_bytes -= n_cut_bytes < file->n_unsynced_bytes ? n_cut_bytes : file->n_unsynced_bytes;
+    file->end_bytes = end_bytes;
+    return FILTAGS_OK;
+}
+
+filtags_status record_file_sync(struct record_file *file) { return sync_file(file); }
+
 filtags_status record_file_close(struct record_file *file) {
     if (!file) return FILTAGS_OK;
     filtags_status status = sync_file(file);
-    abandon(file);
+    record_file_abandon(file);
+    return status;
+}
+
+filtags_status record_file_remove(const char *path, const struct record_kind *kind, bool *was_there) {
+    *was_there = access(path, F_OK) == 0;
+    if (!*was_there) return FILTAGS_OK;
+    filtags_status status = FILTAGS_OK;
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        status = error_set(FILTAGS_ERROR_IO, "%s: %s", path, kind->in_use);
+    else if (unlink(path)) status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be removed", path);
+    if (fd >= 0) close(fd);
     return status;
 }

@@ -8,6 +8,14 @@
 
 struct record_file;
 
+/* What a file of records is for. Its messages say so. */
+struct record_kind {
+    char name[16];      /* the file begins with it */
+    const char *noun;   /* "a store" */
+    const char *advice; /* what to do about a damaged one: "delete it to start anew" */
+    const char *in_use; /* what is to be said of one that another process has open */
+};
+
 /* What a record says of itself. */
 struct record {
     uint32_t type;    /* the caller's; see RECORD_SYNC */
@@ -29,8 +37,9 @@ struct record_visitor {
  * gets the length of an unfinished end, which is cut off. IO: it can't be opened or created, or another process has it
  * open. FORMAT: it is something else, of another version or byte order, or damaged (the place is named): nothing is
  * changed then. */
-FILTAGS_MUST_USE filtags_status record_file_open(const char *path, const struct record_visitor *visitor,
-                                                 uint64_t *n_dropped_bytes, struct record_file **file);
+FILTAGS_MUST_USE filtags_status record_file_open(const char *path, const struct record_kind *kind,
+                                                 const struct record_visitor *visitor, uint64_t *n_dropped_bytes,
+                                                 struct record_file **file);
 
 /* Read a record's contents, of n_bytes, which are checked. Threads may call it at once. FORMAT: damaged. IO. */
 FILTAGS_MUST_USE filtags_status record_file_read(struct record_file *file, uint64_t offset, void *contents,
@@ -41,7 +50,26 @@ FILTAGS_MUST_USE filtags_status record_file_read(struct record_file *file, uint6
 FILTAGS_MUST_USE filtags_status record_file_append(struct record_file *file, struct record *record,
                                                    const void *contents);
 
+/* Where the first record begins, and where the one behind a record does. */
+uint64_t record_file_start(void);
+uint64_t record_file_next(const struct record *record);
+
+/* Length of the file, up to the end of its last record. */
+uint64_t record_file_end(const struct record_file *file);
+
+/* Cut off all records from end_bytes on, which is where one of them begins. IO. */
+FILTAGS_MUST_USE filtags_status record_file_cut(struct record_file *file, uint64_t end_bytes);
+
+/* Wait until everything is on the disk. Nothing may be appended meanwhile. IO: it didn't get there. */
+FILTAGS_MUST_USE filtags_status record_file_sync(struct record_file *file);
+
 /* Wait until everything is on the disk, and close. IO: it didn't get there. NULL: nothing happens. */
 FILTAGS_MUST_USE filtags_status record_file_close(struct record_file *file);
+
+/* Close without waiting for the disk. NULL: nothing happens. */
+void record_file_abandon(struct record_file *file);
+
+/* Remove a file of records, damaged or not, if there is one, unless another process has it open (IO). */
+FILTAGS_MUST_USE filtags_status record_file_remove(const char *path, const struct record_kind *kind, bool *was_there);
 
 #endif

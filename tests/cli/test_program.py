@@ -76,7 +76,8 @@ def test_signal_stops_a_run(number, long_run, tmp_path):
     assert process.returncode == 128 + number
     assert stdout == ""
     assert "stopped after" in stderr
-    assert not list(tmp_path.glob("*-vars.pkl")) and not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.glob("*-vars.pkl"))
+    assert [path.suffix for path in tmp_path.glob(".*")] == [".progress"]
 
 
 def test_progress_bar_needs_a_terminal(long_run, tmp_path):

@@ -357,13 +357,15 @@ static filtags_status ignore(void *context, struct record_file *file, const stru
     return FILTAGS_OK;
 }
 
+static const struct record_kind record_test_kind = {"filTags store\r\n", "a store", "", ""};
+
 static void append_record(uint32_t type, uint32_t profile, const uint8_t *key, const void *contents, size_t n_bytes) {
     const struct record_visitor visitor = {NULL, ignore};
     struct record record = {type, profile, {0}, n_bytes, 0};
     struct record_file *file = NULL;
     uint64_t n_dropped_bytes;
     if (key) memcpy(record.key, key, sizeof record.key);
-    assert_int_equal(record_file_open(path, &visitor, &n_dropped_bytes, &file), FILTAGS_OK);
+    assert_int_equal(record_file_open(path, &record_test_kind, &visitor, &n_dropped_bytes, &file), FILTAGS_OK);
     assert_int_equal(record_file_append(file, &record, contents), FILTAGS_OK);
     assert_int_equal(record_file_close(file), FILTAGS_OK);
 }
