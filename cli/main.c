@@ -34,6 +34,9 @@ static void hold_standard_streams(void) {
     }
 }
 
+/* Of the processes that mpirun has started, the first one talks: all have the same command line and the same end. */
+static bool is_mute(void) { return filtags_process_number() > 0; }
+
 /* Flush stdout. What could not be printed is a failure, though the work may be done. */
 static int finish_stdout(const char *command, int exit_status) {
     char message[160];
@@ -46,6 +49,7 @@ static int finish_stdout(const char *command, int exit_status) {
 
 static int report_usage(const char *command, const char *message) {
     terminal_error(command, message);
+    if (is_mute()) return EXIT_USAGE;
     fprintf(stderr, "Try 'filtags %s%s--help'.\n", command ? command : "", command ? " " : "");
     return EXIT_USAGE;
 }
@@ -234,10 +238,11 @@ static int do_version(bool is_verbose) {
 int main(int argc, char **argv) {
     struct words rest = {.word = argv + 1, .n = argc - 1};
     hold_standard_streams();
+    if (is_mute() && !freopen("/dev/null", "w", stdout)) return EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe becomes a write error, which is reported */
     signal(SIGXFSZ, SIG_IGN); /* a file past the limit on sizes is a failed write, not the end */
     if (rest.n <= 0) {
-        help_print_hint(stderr);
+        if (!is_mute()) help_print_hint(stderr);
         return EXIT_USAGE;
     }
     const char *first = *rest.word++;

@@ -10,6 +10,7 @@
 #include "steps/progress.h"
 #include "steps/runner.h"
 #include "steps/steps.h"
+#include "steps/teamwork.h"
 #include "steps/top_images.h"
 #include "store/pickle.h"
 
@@ -70,7 +71,7 @@ static filtags_status compute(struct activations_run *run) {
                              .after_batch = progress_tick,
                              .after_batch_context = run->progress,
                              .is_bad = run->pictures.is_bad};
-    status = runner_run(&job, &run->totals);
+    status = teamwork_run(run->step->team, &job, run->progress, &run->totals);
     return network_close_store(&run->store, status);
 }
 
@@ -286,13 +287,15 @@ static void log_start(const struct activations_run *run) {
                run->pictures.n_files);
 }
 
-/* In front of the pictures: what was done of them before. */
+/* In front of the pictures: what was done of them before. It is the leader's. */
 static filtags_status open_progress(struct activations_run *run) {
     struct progress_key key = {0};
     filtags_status status =
         progress_key_begin(run->step, "QFA", &run->network, run->dataset, &run->pictures, &key);
     buffer_printf(&key.text, "top-images %llu\n", (unsigned long long)run->step->options->top_images);
-    if (!status) status = progress_open(run->step, "QFA", run->network.name, "-vars.pkl", &key, &run->progress);
+    if (!status) status = teamwork_tell_key(run->step->team, buffer_text(&key.text));
+    if (!status && !teamwork_is_helper(run->step->team))
+        status = progress_open(run->step, "QFA", run->network.name, "-vars.pkl", &key, &run->progress);
     progress_key_free(&key);
     return status;
 }
@@ -318,6 +321,18 @@ static filtags_status run_pictures(struct activations_run *run) {
     return status ? status : write_files(run);
 }
 
+/* Pictures for the leader, and nothing else. */
+static filtags_status help_with_pictures(struct activations_run *run) {
+    filtags_status status = output_open_silent(run->step->options->save_dir, &run->output);
+    if (!status) status = create_sums(run);
+    return status ? status : compute(run);
+}
+
+static filtags_status do_pictures(struct activations_run *run) {
+    if (teamwork_is_helper(run->step->team)) return help_with_pictures(run);
+    return progress_is_finished(run->progress) ? progress_report_finished(run->progress) : run_pictures(run);
+}
+
 filtags_status step_activations(struct step *step) {
     const filtags_options *options = step->options;
     struct activations_run run = {.step = step};
@@ -327,8 +342,7 @@ filtags_status step_activations(struct step *step) {
     if (!status) status = check_class_index(&run);
     if (!status) status = picture_list_create(run.dataset, false, (size_t)options->limit, &run.pictures);
     if (!status) status = open_progress(&run);
-    if (!status)
-        status = progress_is_finished(run.progress) ? progress_report_finished(run.progress) : run_pictures(&run);
+    if (!status) status = do_pictures(&run);
     status = progress_end(&run.progress, status, step->keeps_progress);
     step->kept_progress = run.progress;
     close_run(&run, status);

@@ -8,6 +8,7 @@
 #include "engine/isa.h"
 #include "model/model.h"
 #include "steps/progress.h"
+#include "steps/teamwork.h"
 #include "store/pickle.h"
 
 /* ---------------------------------------------------------------- before the pictures */
@@ -172,11 +173,11 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
                              .callbacks = run->step->callbacks,
                              .take = take_prediction,
                              .context = run,
-                             .tally = run->progress ? &run->tally : NULL,
+                             .tally = run->progress || teamwork_is_helper(run->step->team) ? &run->tally : NULL,
                              .after_batch = run->progress ? progress_tick : NULL,
                              .after_batch_context = run->progress,
                              .is_bad = run->pictures.is_bad};
-    status = runner_run(&job, &run->totals);
+    status = teamwork_run(run->step->team, &job, run->progress, &run->totals);
     return network_close_store(&run->store, status);
 }
 

@@ -45,6 +45,8 @@ FILTAGS_MUST_USE filtags_status progress_start(struct progress *progress, struct
 
 /* For runner_job's after_batch: save if it is time. A failure is a warning: the run goes on, and tries again. */
 void progress_tick(void *progress);
+/* Save now, for a run that may be ended at any moment. A failure is a warning, as above. */
+void progress_save(struct progress *progress);
 
 /* The step has ended, with status: after a failure save what is done (and keep the file, if there is anything in it),
  * after success remove the file. In a pipeline a file is kept until all of it is done, if keeps; progress_remove then

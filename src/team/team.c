@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +19,7 @@ static const char module_name[] = "filtags_mpi.so";
 struct team {
     const struct transport *transport;
     struct transport_place place;
-    bool is_broken;
+    atomic_bool is_broken;
 };
 
 /* ---------------------------------------------------------------- place */
@@ -56,6 +57,8 @@ struct team_place team_find_place(void) {
     }
     return (struct team_place){0, 1};
 }
+
+size_t filtags_process_number(void) { return team_find_place().rank; }
 
 /* ---------------------------------------------------------------- joining */
 
@@ -163,6 +166,7 @@ size_t team_size(const struct team *team) { return (size_t)team->place.size; }
 const char *team_host(const struct team *team) { return team->place.host; }
 const char *team_library(const struct team *team) { return team->place.library; }
 void team_break(struct team *team) { team->is_broken = true; }
+bool team_is_broken(const struct team *team) { return team->is_broken; }
 
 /* ---------------------------------------------------------------- messages */
 

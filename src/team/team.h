@@ -48,5 +48,6 @@ void team_pause(unsigned *n_pauses);
 
 /* The others are in no state to say goodbye: at its exit this process ends them all. */
 void team_break(struct team *team);
+bool team_is_broken(const struct team *team);
 
 #endif
