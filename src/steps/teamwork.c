@@ -567,10 +567,12 @@ static void add_totals(const struct teamwork *work, double elapsed_sec, struct r
     }
 }
 
-static filtags_status say_where_stopped(struct teamwork *work, filtags_status status) {
-    if (status != FILTAGS_ERROR_CANCELLED) return status;
-    return error_set(status, "stopped after %zu of %zu pictures; the same command goes on from there",
-                     tally_n_done(work->job->tally), work->end - work->job->first);
+/* What was done when the run was stopped is known only now. */
+static void say_where_stopped(struct teamwork *work) {
+    if (work->status != FILTAGS_ERROR_CANCELLED) return;
+    free(work->message);
+    work->message = memory_format("stopped after %zu of %zu pictures; the same command goes on from there",
+                                  tally_n_done(work->job->tally), work->end - work->job->first);
 }
 
 static filtags_status lead(struct teamwork *work, struct runner_job *job, struct progress *progress,
@@ -594,7 +596,8 @@ static filtags_status lead(struct teamwork *work, struct runner_job *job, struct
     answer_all(work);
     if (first_failure(work)) progress_save(progress); /* before waiting for anybody: mpirun may be ending the job */
     wait_for_end(work, pass_time, &waiting);
-    filtags_status status = say_where_stopped(work, first_failure(work));
+    say_where_stopped(work);
+    filtags_status status = first_failure(work);
     if (!status) status = check_all_done(work);
     if (!status) add_totals(work, seconds_since(&waiting.start), totals);
     log_team(work);
