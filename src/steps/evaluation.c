@@ -326,7 +326,7 @@ filtags_status evaluation_describe(struct evaluation *run, const char *command) 
 size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
                                struct run_number numbers[EVALUATION_MOST_NUMBERS]) {
     const filtags_options *options = run->step->options;
-    const struct run_number listed[EVALUATION_MOST_NUMBERS] = {
+    const struct run_number listed[] = {
         {"counts", "n_classes", (double)n_classes},
         {"counts", "n_test", (double)run->pictures.n_all},
         {"counts", "n_pictures_run", (double)run->pictures.n_files},
@@ -337,10 +337,14 @@ size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
         {"counts", "batch", (double)runner_batch(options, run->network.shape)},
         {"timings_sec", "decode_all_threads", run->totals.decode_sec},
         {"timings_sec", "network_all_threads", run->totals.network_sec},
-        {"timings_sec", "pictures", run->totals.elapsed_sec},
-        {"counts", "n_pictures_stored", (double)run->totals.n_stored}};
+        {"timings_sec", "pictures", run->totals.elapsed_sec}};
+    size_t n = sizeof listed / sizeof *listed;
     memcpy(numbers, listed, sizeof listed);
-    return options->store ? EVALUATION_MOST_NUMBERS : EVALUATION_MOST_NUMBERS - 1;
+    if (run->step->team)
+        numbers[n++] = (struct run_number){"counts", "n_processes", (double)teamwork_n_processes(run->step->team)};
+    if (options->store)
+        numbers[n++] = (struct run_number){"counts", "n_pictures_stored", (double)run->totals.n_stored};
+    return n;
 }
 
 void evaluation_close(struct evaluation *run, const char *error) {

@@ -160,6 +160,8 @@ void teamwork_free(struct teamwork *work) {
 
 bool teamwork_is_helper(const struct teamwork *work) { return work && work->rank > 0; }
 
+size_t teamwork_n_processes(const struct teamwork *work) { return work ? work->size : 1; }
+
 const filtags_callbacks *teamwork_callbacks(const struct teamwork *work, const filtags_callbacks *callbacks) {
     return teamwork_is_helper(work) ? &work->silent : callbacks;
 }

@@ -22,6 +22,9 @@ void teamwork_free(struct teamwork *work);
 /* Whether another process leads. False for NULL. */
 bool teamwork_is_helper(const struct teamwork *work);
 
+/* How many there are; 1 for NULL. */
+size_t teamwork_n_processes(const struct teamwork *work);
+
 /* What the step's callbacks are: a helper has nothing to say. */
 const filtags_callbacks *teamwork_callbacks(const struct teamwork *work, const filtags_callbacks *callbacks);
 
