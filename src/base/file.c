@@ -106,20 +106,21 @@ filtags_status file_writer_finish(struct file_writer *writer) {
     return error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written whole", writer->final_path);
 }
 
-filtags_status file_writer_publish(struct file_writer *writer) {
-    filtags_status status = FILTAGS_OK;
+filtags_status file_link(const char *path, const char *new_path) {
     int failure = 0;
-    if (link(writer->temporary_path, writer->final_path)) { /* unlike rename, link never replaces */
+    if (link(path, new_path)) { /* unlike rename, link never replaces */
         failure = errno;
         if (failure == EPERM || failure == EOPNOTSUPP || failure == ENOSYS) { /* no hard links on this file system */
-            bool is_taken = access(writer->final_path, F_OK) == 0;
-            failure = is_taken ? EEXIST : rename(writer->temporary_path, writer->final_path) ? errno : 0;
+            bool is_taken = access(new_path, F_OK) == 0;
+            failure = is_taken ? EEXIST : rename(path, new_path) ? errno : 0;
         }
     }
-    if (failure) {
-        errno = failure;
-        status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be given its name", writer->final_path);
-    }
+    errno = failure;
+    return failure ? error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be given its name", new_path) : FILTAGS_OK;
+}
+
+filtags_status file_writer_publish(struct file_writer *writer) {
+    filtags_status status = file_link(writer->temporary_path, writer->final_path);
     file_writer_abort(writer); /* the temporary name goes; the final one stays */
     return status;
 }

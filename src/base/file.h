@@ -37,6 +37,10 @@ FILTAGS_MUST_USE filtags_status file_writer_commit(struct file_writer *writer);
 /* Throw away what was written. Harmless after commit and on a zeroed writer. */
 void file_writer_abort(struct file_writer *writer);
 
+/* Give a file a second name in the same folder, never replacing another file. Where the file system has no hard links
+ * it has the new name alone. IO. */
+FILTAGS_MUST_USE filtags_status file_link(const char *path, const char *new_path);
+
 /* Write a whole file in one go, as open, write, commit. */
 FILTAGS_MUST_USE filtags_status file_write(const char *final_path, const void *bytes, size_t size_bytes);
 

@@ -130,6 +130,23 @@ wrong:
                      row->name, row->lowest, row->highest, text);
 }
 
+/* "i/n" */
+static filtags_status parse_shard(const struct option_row *row, const char *text, struct shard *field) {
+    double i, n;
+    char digits[32];
+    size_t length = strcspn(text, "/");
+    if (!text[length] || length >= sizeof digits) goto wrong;
+    memcpy(digits, text, length);
+    digits[length] = '\0';
+    if (!parse_whole_number(digits, &i) || !parse_whole_number(text + length + 1, &n)) goto wrong;
+    if (!is_in_range(row, n) || i < 1 || i > n) goto wrong;
+    *field = (struct shard){.i = (size_t)i, .n = (size_t)n};
+    return FILTAGS_OK;
+wrong:
+    return error_set(FILTAGS_ERROR_USAGE, "--%s: I/N such as 1/8, I from 1 to N, N up to %.0f, expected, found '%s'",
+                     row->name, row->highest, text);
+}
+
 /* An item of a list: one number, or a range of whole numbers. */
 struct list_item {
     double first, last;
@@ -325,6 +342,7 @@ filtags_status option_value_parse(const struct option_row *row, const char *text
     case OPTION_IS_COUNTS: return parse_counts(row, text, field);
     case OPTION_IS_NAMES: return parse_names(row, text, field);
     case OPTION_IS_SIZE: return parse_size(row, text, field);
+    case OPTION_IS_SHARD: return parse_shard(row, text, field);
     }
     return error_set(FILTAGS_ERROR_INTERNAL, "--%s: option type %d is unknown", row->name, (int)row->type);
 }

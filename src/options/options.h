@@ -24,7 +24,8 @@ enum command_bit {
     COMMAND_DECODE = 1 << 11,
     COMMAND_VISUALIZE = 1 << 12,
     COMMAND_PLOT_HITRATES = 1 << 13,
-    COMMAND_EXPLAIN = 1 << 14
+    COMMAND_EXPLAIN = 1 << 14,
+    COMMAND_MERGE = 1 << 15
 };
 
 /* In the order of the help. */
@@ -47,6 +48,7 @@ enum option_id {
     OPTION_SPLIT,
     OPTION_SEED_RN,
     OPTION_LIMIT,
+    OPTION_SHARD,
     OPTION_STRICT,
     OPTION_STORE,
     OPTION_K_Q,
@@ -90,6 +92,11 @@ struct picture_size {
     size_t width;
 };
 
+/* Part i of n. */
+struct shard {
+    size_t i, n; /* 1 <= i <= n; n is 0: not given */
+};
+
 enum export_format { EXPORT_CSV, EXPORT_JSON };
 
 /* A field that the command has no option for is zero (NULL, empty, 0, false). */
@@ -118,6 +125,7 @@ struct filtags_options {
     double split;                  /* [0,1] */
     uint64_t seed_rn;              /* [0, 2^32-1] */
     uint64_t limit;                /* 0: all pictures */
+    struct shard shard;
     bool strict;
     char *store;                   /* NULL: none */
 
@@ -153,7 +161,8 @@ enum option_type {
     OPTION_IS_NUMBERS, /* struct number_list */
     OPTION_IS_COUNTS,  /* struct count_list */
     OPTION_IS_NAMES,   /* struct text_list */
-    OPTION_IS_SIZE     /* struct picture_size */
+    OPTION_IS_SIZE,    /* struct picture_size */
+    OPTION_IS_SHARD    /* struct shard */
 };
 
 /* A row of the option table. */

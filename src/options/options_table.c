@@ -11,7 +11,8 @@
 
 #define STEPS_WITH_SPLIT (COMMAND_ACTIVATIONS | COMMAND_EVALUATE | COMMAND_PIPELINE | COMMAND_SINGLE_IMAGE)
 #define STEPS_WITH_NETWORK (STEPS_WITH_SPLIT | COMMAND_VISUALIZE | COMMAND_EXPLAIN)
-#define STEPS (STEPS_WITH_NETWORK | COMMAND_TAG | COMMAND_HITRATES | COMMAND_DECODE | COMMAND_PLOT_HITRATES)
+#define STEPS                                                                                                          \
+    (COMMAND_MERGE | STEPS_WITH_NETWORK | COMMAND_TAG | COMMAND_HITRATES | COMMAND_DECODE | COMMAND_PLOT_HITRATES)
 #define STARTS_FROM_MODEL (COMMAND_ACTIVATIONS | COMMAND_PIPELINE)
 #define STEPS_WITH_CHECKPOINTS (COMMAND_ACTIVATIONS | COMMAND_EVALUATE | COMMAND_PIPELINE)
 #define READ_TAGS                                                                                                      \
@@ -24,7 +25,7 @@
 #define NETWORKS                                                                                                       \
     "VGG16|VGG19|InceptionV3|ResNet50|ResNet101|ResNet152|ResNet50V2|ResNet101V2|ResNet152V2|InceptionResNetV2"
 
-enum { N_COMMANDS = 15, DEFAULT_TEXT_BYTES = 160 };
+enum { N_COMMANDS = 16, DEFAULT_TEXT_BYTES = 160 };
 
 static const filtags_command command_table[N_COMMANDS] = {
     {"activations", "step1filteractivations step1", "Step 1: measure what every filter responds to",
@@ -94,6 +95,11 @@ static const filtags_command command_table[N_COMMANDS] = {
      "RUNID-EX-NETWORK.html with heat maps over the picture.\n\n"
      "The network is the one that the tags of --filtags-file were made with; a picture can be any file.",
      "IMAGE...", ""},
+    {"merge", "", "Put the parts of a run with --shard together",
+     "Writes the files that activations or evaluate writes without --shard, from the parts of all its shards: the same "
+     "bytes. The options are those of the shards; the network, the list of pictures and the tags must be where they "
+     "were then, since they are looked at again, though no picture is read.",
+     "PART...", ""},
     {"export", "", "Class activations, tags or hit rates as CSV or JSON",
      "Turns the -vars.pkl of step 1, 2 or 4 into a table for other programs.",
      "FILE", ""},
@@ -129,10 +135,11 @@ static const struct command_row command_rows[N_COMMANDS] = {
     {&command_table[8], COMMAND_VISUALIZE, OPTION_FILTAGS_FILE, OPTION_NONE, false},
     {&command_table[9], COMMAND_PLOT_HITRATES, OPTION_HITRATES_FILE, OPTION_NONE, false},
     {&command_table[10], COMMAND_EXPLAIN, OPTION_NONE, OPTION_NONE, true},
-    {&command_table[11], COMMAND_EXPORT, OPTION_NONE, OPTION_NONE, false},
-    {&command_table[12], COMMAND_NETWORKS, OPTION_NONE, OPTION_NONE, false},
-    {&command_table[13], COMMAND_LAYERS, OPTION_MODEL, OPTION_NETWORK, false},
-    {&command_table[14], COMMAND_FETCH, OPTION_NONE, OPTION_NONE, true},
+    {&command_table[11], COMMAND_MERGE, OPTION_NONE, OPTION_NONE, true},
+    {&command_table[12], COMMAND_EXPORT, OPTION_NONE, OPTION_NONE, false},
+    {&command_table[13], COMMAND_NETWORKS, OPTION_NONE, OPTION_NONE, false},
+    {&command_table[14], COMMAND_LAYERS, OPTION_MODEL, OPTION_NETWORK, false},
+    {&command_table[15], COMMAND_FETCH, OPTION_NONE, OPTION_NONE, true},
 };
 
 #define FIELD(name) offsetof(struct filtags_options, name)
@@ -237,6 +244,12 @@ static const struct option_row option_table[N_OPTIONS] = {
         .lowest = 1, .highest = 1e9, .group = PICTURES_GROUP,
         .help = "Take only the first N pictures of each class after the split: a quick look.",
         .commands = STEPS_WITH_SPLIT, .offset = FIELD(limit)},
+    [OPTION_SHARD] = {
+        .name = "shard", .placeholder = "I/N", .type = OPTION_IS_SHARD, .default_note = "all pictures", .lowest = 1,
+        .highest = 100000, .group = PICTURES_GROUP,
+        .help = "Run only part I of N, of about as many pictures each, and leave a file for merge: for machines that "
+                "share the work without knowing of each other.",
+        .commands = COMMAND_ACTIVATIONS | COMMAND_EVALUATE, .offset = FIELD(shard)},
     [OPTION_STRICT] = {
         .name = "strict", .type = OPTION_IS_FLAG, .group = PICTURES_GROUP,
         .help = "Fail at a picture that can't be read and at a class without one, instead of going on without it.",

@@ -9,6 +9,7 @@
 #include "steps/picture_list.h"
 #include "steps/progress.h"
 #include "steps/runner.h"
+#include "steps/shards.h"
 #include "steps/steps.h"
 #include "steps/teamwork.h"
 #include "steps/top_images.h"
@@ -48,6 +49,8 @@ static filtags_status compute(struct activations_run *run) {
     filtags_status status = network_open_store(&run->network, options, run->output, &run->store);
     if (!status && !run->store) status = network_open_engine(&run->network, options, batch, false, &run->engine);
     if (status) return status;
+    size_t first, end;
+    shard_range(options->shard, run->pictures.n_files, &first, &end);
     struct runner_job job = {.what = "activations",
                              .engine = run->engine,
                              .store = run->store,
@@ -67,6 +70,9 @@ static filtags_status compute(struct activations_run *run) {
                              .callbacks = run->step->callbacks,
                              .take = add_to_sums,
                              .context = &run->sums,
+                             .is_part = true,
+                             .first = first,
+                             .end = end,
                              .tally = &run->sums,
                              .after_batch = progress_tick,
                              .after_batch_context = run->progress,
@@ -296,7 +302,8 @@ static filtags_status open_progress(struct activations_run *run) {
         progress_key_begin(run->step, "QFA", &run->network, run->dataset, &run->pictures, &key);
     buffer_printf(&key.text, "top-images %llu\n", (unsigned long long)run->step->options->top_images);
     if (!status) status = teamwork_tell_key(run->step->team, buffer_text(&key.text));
-    if (!status && !teamwork_is_helper(run->step->team))
+    if (!status && run->step->parts) status = shard_parts_check(run->step->parts, &key);
+    else if (!status && !teamwork_is_helper(run->step->team))
         status = progress_open(run->step, "QFA", run->network.name, "-vars.pkl", &key, &run->progress);
     progress_key_free(&key);
     return status;
@@ -317,8 +324,15 @@ static filtags_status run_pictures(struct activations_run *run) {
     if (!status) status = create_sums(run);
     if (status) return status;
     log_start(run);
-    status = progress_start(run->progress, run->output, &run->sums);
-    if (!status) status = compute(run);
+    if (run->step->parts) {
+        status = shard_parts_load(run->step->parts, run->output, &run->sums);
+        run->totals.n_bad = run->sums.n_bad;
+    } else {
+        status = progress_start(run->progress, run->output, &run->sums);
+        if (!status) status = compute(run);
+        if (!status && run->step->options->shard.n)
+            return shard_finish(run->step, run->progress, run->output, &run->sums);
+    }
     if (!status) status = check_classes(run);
     return status ? status : write_files(run);
 }
@@ -332,7 +346,8 @@ static filtags_status help_with_pictures(struct activations_run *run) {
 
 static filtags_status do_pictures(struct activations_run *run) {
     if (teamwork_is_helper(run->step->team)) return help_with_pictures(run);
-    return progress_is_finished(run->progress) ? progress_report_finished(run->progress) : run_pictures(run);
+    if (run->progress && progress_is_finished(run->progress)) return progress_report_finished(run->progress);
+    return run_pictures(run);
 }
 
 filtags_status step_activations(struct step *step) {

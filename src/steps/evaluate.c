@@ -3,6 +3,7 @@
 
 #include "steps/evaluation.h"
 #include "steps/progress.h"
+#include "steps/shards.h"
 #include "steps/steps.h"
 #include "steps/teamwork.h"
 
@@ -68,7 +69,8 @@ static filtags_status open_progress(struct evaluation *run) {
         buffer_printf(&key.text, "output %s %s\n", run->index.wnids[i], run->index.labels[i]);
     buffer_printf(&key.place, "tag file %s\n", options->filtags_file);
     if (!status) status = teamwork_tell_key(run->step->team, buffer_text(&key.text));
-    if (!status && !teamwork_is_helper(run->step->team))
+    if (!status && run->step->parts) status = shard_parts_check(run->step->parts, &key);
+    else if (!status && !teamwork_is_helper(run->step->team))
         status = progress_open(run->step, "E", run->network.name, "-vars1.pkl", &key, &run->progress);
     progress_key_free(&key);
     return status;
@@ -77,6 +79,8 @@ static filtags_status open_progress(struct evaluation *run) {
 static filtags_status run_pictures(struct evaluation *run) {
     filtags_status status = evaluation_open_output(run, "E");
     if (!status) status = evaluation_run(run, "evaluate");
+    if (!status && run->step->options->shard.n)
+        return shard_finish(run->step, run->progress, run->output, &run->tally);
     return status ? status : write_files(run);
 }
 
@@ -88,7 +92,8 @@ static filtags_status help_with_pictures(struct evaluation *run) {
 
 static filtags_status do_pictures(struct evaluation *run) {
     if (teamwork_is_helper(run->step->team)) return help_with_pictures(run);
-    return progress_is_finished(run->progress) ? progress_report_finished(run->progress) : run_pictures(run);
+    if (run->progress && progress_is_finished(run->progress)) return progress_report_finished(run->progress);
+    return run_pictures(run);
 }
 
 filtags_status step_evaluate(struct step *step) {

@@ -8,6 +8,7 @@
 #include "engine/isa.h"
 #include "model/model.h"
 #include "steps/progress.h"
+#include "steps/shards.h"
 #include "steps/teamwork.h"
 #include "store/pickle.h"
 
@@ -144,8 +145,11 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
     const filtags_options *options = run->step->options;
     size_t batch = runner_batch(options, run->network.shape), n_threads = options_n_threads(options);
     FILE *scratch;
-    filtags_status status = network_open_store(&run->network, options, run->output, &run->store);
-    if (!status && !run->store) status = network_open_engine(&run->network, options, batch, true, &run->engine);
+    const bool is_merge = run->step->parts != NULL;
+    filtags_status status =
+        is_merge ? FILTAGS_OK : network_open_store(&run->network, options, run->output, &run->store);
+    if (!status && !run->store && !is_merge)
+        status = network_open_engine(&run->network, options, batch, true, &run->engine);
     if (!status) status = output_open_scratch(run->output, &scratch);
     if (!status)
         status = predictions_create(&run->tags, run->network.n_outputs, run->pictures.n_files, n_threads, scratch,
@@ -154,7 +158,14 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
         status = tally_create(run->pictures.n_files, run->pictures.class_of, run->pictures.is_bad, &run->tally);
     run->tally.predictions = run->predictions;
     if (!status && run->progress) status = progress_start(run->progress, run->output, &run->tally);
+    if (!status && is_merge) {
+        status = shard_parts_load(run->step->parts, run->output, &run->tally);
+        run->totals.n_bad = run->tally.n_bad;
+        return status;
+    }
     if (status) return status;
+    size_t first, end;
+    shard_range(options->shard, run->pictures.n_files, &first, &end);
     struct runner_job job = {.what = what,
                              .engine = run->engine,
                              .store = run->store,
@@ -173,6 +184,9 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
                              .callbacks = run->step->callbacks,
                              .take = take_prediction,
                              .context = run,
+                             .is_part = true,
+                             .first = first,
+                             .end = end,
                              .tally = run->progress || teamwork_is_helper(run->step->team) ? &run->tally : NULL,
                              .after_batch = run->progress ? progress_tick : NULL,
                              .after_batch_context = run->progress,

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "steps/progress_file.h"
+#include "steps/shards.h"
 
 /* A file is written anew when this much of it, and half, is of no use any more. */
 static const uint64_t most_superseded_bytes = 256 << 10;
@@ -26,8 +27,9 @@ struct progress {
     size_t n_finished;
     char key_hex[HASH_HEX_BYTES];
     char *key_text;
+    struct buffer options; /* that were given: names and values, each with a NUL behind it */
     struct output *output;
-    struct tally *tally;
+    struct tally *tally; /* NULL until the file and it agree */
     pthread_mutex_t lock; /* of the next three */
     bool is_saving;
     bool has_warned;
@@ -110,6 +112,7 @@ filtags_status progress_key_begin(struct step *step, const char *kind, const str
     buffer_append_text(&key->text, "\n");
     buffer_printf(&key->place, "\nnetwork %s\nclass-index %s\n%s", network->name,
                   options->class_index ? options->class_index : "", step->pipeline_key ? step->pipeline_key : "");
+    if (options->shard.n) buffer_printf(&key->place, "shard %zu/%zu\n", options->shard.i, options->shard.n);
     buffer_free(&names);
     buffer_free(&times);
     free(images_dir);
@@ -139,6 +142,27 @@ static filtags_status finish_key(struct progress *progress, const struct progres
 }
 
 /* ---------------------------------------------------------------- opening */
+
+/* What merge has to give the command anew. It may run in another folder. */
+static filtags_status list_given_options(const filtags_options *options, struct buffer *list) {
+    static const enum option_id of_no_matter[] = {OPTION_SAVE_DIR, OPTION_TIME_DELTA, OPTION_CHECKPOINT_INTERVAL,
+                                                  OPTION_RESTART,  OPTION_STORE,      OPTION_THREADS,
+                                                  OPTION_BATCH,    OPTION_QUIET,      OPTION_VERBOSE,
+                                                  OPTION_SHARD};
+    for (enum option_id id = 0; id < N_OPTIONS; id++) {
+        const char *name = option_row(id)->name, *value = options->texts[id];
+        bool is_wanted = value != NULL;
+        for (size_t i = 0; i < sizeof of_no_matter / sizeof *of_no_matter; i++)
+            is_wanted = is_wanted && of_no_matter[i] != id;
+        if (!is_wanted) continue;
+        char *absolute = option_row(id)->type == OPTION_IS_PATH ? realpath(value, NULL) : NULL;
+        if (absolute) value = absolute;
+        buffer_append(list, name, strlen(name) + 1);
+        buffer_append(list, value, strlen(value) + 1);
+        free(absolute);
+    }
+    return list->has_failed ? FILTAGS_ERROR_MEMORY : FILTAGS_OK;
+}
 
 static filtags_status name_file(struct progress *progress, const char *save_dir) {
     DIR *folder = opendir(save_dir);
@@ -192,20 +216,27 @@ static void destroy(struct progress *progress) {
     free(progress->kind);
     free(progress->network);
     free(progress->key_text);
+    buffer_free(&progress->options);
     pthread_mutex_destroy(&progress->lock);
     free(progress);
 }
 
 filtags_status progress_open(struct step *step, const char *kind, const char *network, const char *main_suffix,
                              const struct progress_key *key, struct progress **result) {
+    char suffix[SHARD_SUFFIX_BYTES];
     struct progress *progress = memory_new(1, sizeof *progress);
     if (!progress) return FILTAGS_ERROR_MEMORY;
+    if (step->options->shard.n) {
+        shard_suffix(step->options->shard, suffix);
+        main_suffix = suffix;
+    }
     pthread_mutex_init(&progress->lock, NULL);
     progress->step = step;
     progress->kind = memory_copy_string(kind);
     progress->network = memory_copy_string(network);
     filtags_status status = progress->kind && progress->network ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
     if (!status) status = finish_key(progress, key);
+    if (!status) status = list_given_options(step->options, &progress->options);
     if (!status) status = name_file(progress, step->options->save_dir);
     if (!status && step->options->restart) status = discard_old(progress);
     if (!status) status = progress_file_open(progress->path, &progress->head, &progress->is_found, &progress->file);
@@ -238,39 +269,49 @@ filtags_status progress_report_finished(struct progress *progress) {
 
 /* ---------------------------------------------------------------- start */
 
+static struct progress_texts list_texts(const struct progress *progress) {
+    return (struct progress_texts){progress->key_text, progress->options.data, progress->options.size_bytes};
+}
+
 static filtags_status begin_file(struct progress *progress) {
     struct progress_head *head = &progress->head;
     snprintf(head->run_id, sizeof head->run_id, "%s", output_run_id(progress->output));
     memcpy(head->key, progress->key_hex, sizeof head->key);
-    return progress_file_begin(progress->file, head, progress->key_text);
+    snprintf(head->kind, sizeof head->kind, "%s", progress->kind);
+    head->shard = progress->step->options->shard.i;
+    head->n_shards = progress->step->options->shard.n;
+    const struct progress_texts texts = list_texts(progress);
+    return progress_file_begin(progress->file, head, &texts);
 }
 
 /* The warnings of before, as the runner tells them. */
-static void repeat_warnings(struct progress *progress) {
-    const struct tally *tally = progress->tally;
+static void repeat_warnings(struct progress *progress, const struct tally *tally) {
     for (size_t i = 0; i < tally->n_bad; i++)
         output_log(progress->output, FILTAGS_LOG_WARNING, "%s (the picture is left out)", tally->bad[i].reason);
 }
 
-static filtags_status load(struct progress *progress) {
+static filtags_status load(struct progress *progress, struct tally *tally) {
     char time_text[32];
     struct tm calendar;
-    filtags_status status = progress_file_load(progress->file, progress->tally);
+    filtags_status status = progress_file_load(progress->file, tally);
     if (status) return status;
     const time_t saved = (time_t)progress->head.saved_sec;
     gmtime_r(&saved, &calendar);
     strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%SZ", &calendar);
+    size_t first, end;
+    shard_range(progress->step->options->shard, tally->n_pictures, &first, &end);
     output_log(progress->output, FILTAGS_LOG_INFO, "going on from %s: %zu of %zu pictures done", time_text,
-               tally_n_done(progress->tally), progress->tally->n_pictures);
-    repeat_warnings(progress);
+               tally_n_done(tally), end - first);
+    repeat_warnings(progress, tally);
     return FILTAGS_OK;
 }
 
 filtags_status progress_start(struct progress *progress, struct output *output, struct tally *tally) {
     progress->output = output;
-    progress->tally = tally;
     clock_gettime(CLOCK_MONOTONIC, &progress->saved);
-    return progress->is_found ? load(progress) : begin_file(progress);
+    filtags_status status = progress->is_found ? load(progress, tally) : begin_file(progress);
+    if (!status) progress->tally = tally; /* a damaged file gets nothing of it */
+    return status;
 }
 
 /* ---------------------------------------------------------------- saving */
@@ -289,9 +330,10 @@ static filtags_status save(struct progress *progress) {
     uint64_t end_bytes, superseded_bytes;
     progress_file_sizes(progress->file, &end_bytes, &superseded_bytes);
     bool is_worth = superseded_bytes > most_superseded_bytes && 2 * superseded_bytes > end_bytes;
+    const struct progress_texts texts = list_texts(progress);
     filtags_status status = is_worth || progress->must_rewrite
-                                ? progress_file_rewrite(progress->file, &progress->head, progress->key_text,
-                                                        progress->tally, &has_lost)
+                                ? progress_file_rewrite(progress->file, &progress->head, &texts, progress->tally,
+                                                        &has_lost)
                                 : progress_file_append(progress->file, progress->tally, &has_lost);
     if (!status) progress->must_rewrite = false;
     else if (has_lost) progress->must_rewrite = true;
@@ -319,6 +361,16 @@ static void save_if(struct progress *progress, bool is_due) {
 void progress_tick(void *progress) { save_if(progress, false); }
 
 void progress_save(struct progress *progress) { save_if(progress, true); }
+
+/* ---------------------------------------------------------------- a part */
+
+filtags_status progress_publish_part(struct progress *progress) {
+    char suffix[SHARD_SUFFIX_BYTES];
+    filtags_status status = save(progress);
+    if (status) return status;
+    shard_suffix(progress->step->options->shard, suffix);
+    return output_commit_with(progress->output, suffix, progress->path);
+}
 
 /* ---------------------------------------------------------------- end */
 

@@ -48,6 +48,10 @@ void progress_tick(void *progress);
 /* Save now, for a run that may be ended at any moment. A failure is a warning, as above. */
 void progress_save(struct progress *progress);
 
+/* All pictures of the shard are done: save, close the output's logs, and give what was saved the name of a part, too.
+ * IO: the name is taken, ... */
+FILTAGS_MUST_USE filtags_status progress_publish_part(struct progress *progress);
+
 /* The step has ended, with status: after a failure save what is done (and keep the file, if there is anything in it),
  * after success remove the file. In a pipeline a file is kept until all of it is done, if keeps; progress_remove then
  * removes it. *progress becomes NULL. Returns status, whose message stays. */

@@ -17,6 +17,9 @@ static const struct record_kind progress_kind = {
     "filTags progrs\r\n", "a progress file", "--restart discards it and begins anew",
     "another process is at work on this run: wait for its end, or give it other options"};
 
+static const struct record_kind part_kind = {
+    "filTags progrs\r\n", "a part", "run its shard again", "a process is at work on this shard: wait for its end"};
+
 struct records {
     struct record *items; /* [n] */
     size_t n, capacity;
@@ -26,6 +29,8 @@ struct progress_file {
     char *path;
     struct record_file *file;
     struct progress_head head;
+    char *text; /* [n_text_bytes] behind the head: key, NUL, options */
+    size_t n_text_bytes;
     bool has_head;
     uint64_t committed_bytes; /* up to the end of the last commit */
     struct records group;     /* not committed yet */
@@ -56,13 +61,20 @@ static filtags_status refuse_record(const struct progress_file *file, const stru
 static filtags_status read_head(struct progress_file *progress, struct record_file *file,
                                 const struct record *record) {
     if (progress->has_head || record->n_bytes < sizeof progress->head) return refuse_record(progress, record);
-    char *contents = memory_new((size_t)record->n_bytes, 1);
+    char *contents = memory_new((size_t)record->n_bytes + 1, 1); /* with a NUL behind the last text */
     if (!contents) return FILTAGS_ERROR_MEMORY;
     filtags_status status = record_file_read(file, record->offset, contents, record->n_bytes);
-    if (!status) memcpy(&progress->head, contents, sizeof progress->head);
-    free(contents);
-    if (status) return status;
+    if (status) {
+        free(contents);
+        return status;
+    }
+    memcpy(&progress->head, contents, sizeof progress->head);
+    progress->n_text_bytes = (size_t)record->n_bytes - sizeof progress->head;
+    memmove(contents, contents + sizeof progress->head, progress->n_text_bytes + 1);
+    free(progress->text);
+    progress->text = contents;
     progress->head.run_id[RUN_ID_BYTES - 1] = progress->head.key[HASH_HEX_BYTES - 1] = '\0';
+    progress->head.kind[sizeof progress->head.kind - 1] = '\0';
     /* it becomes part of file names */
     if (!*progress->head.run_id || strspn(progress->head.run_id, "0123456789-abcdefghijklmnopqrstuvwxyz") !=
                                        strlen(progress->head.run_id))
@@ -124,12 +136,42 @@ filtags_status progress_file_open(const char *path, struct progress_head *head, 
     return FILTAGS_OK;
 }
 
+filtags_status progress_file_open_part(const char *path, struct progress_head *head, struct progress_texts *texts,
+                                       struct progress_file **result) {
+    uint64_t n_unfinished_bytes = 0;
+    struct progress_file *part = memory_new(1, sizeof *part);
+    if (!part) return FILTAGS_ERROR_MEMORY;
+    const struct record_visitor visitor = {part, note_record};
+    part->path = memory_copy_string(path);
+    filtags_status status = part->path ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
+    if (!status) status = record_file_open_to_read(path, &part_kind, &visitor, &n_unfinished_bytes, &part->file);
+    if (!status && (!part->committed_bytes || n_unfinished_bytes || part->group.n))
+        status = error_set(FILTAGS_ERROR_FORMAT, "%s: a whole part expected, found one that ends in the middle", path);
+    if (!status && !part->head.n_shards)
+        status = error_set(FILTAGS_ERROR_FORMAT,
+                           "%s: a part of a run with --shard expected, found the progress of a run without", path);
+    if (status) {
+        progress_file_close(part);
+        return status;
+    }
+    const size_t n_key = strlen(part->text);
+    *texts = (struct progress_texts){.key = part->text};
+    if (n_key < part->n_text_bytes) {
+        texts->options = part->text + n_key + 1;
+        texts->n_options_bytes = part->n_text_bytes - n_key - 1;
+    }
+    *head = part->head;
+    *result = part;
+    return FILTAGS_OK;
+}
+
 void progress_file_close(struct progress_file *progress) {
     if (!progress) return;
     record_file_abandon(progress->file);
     free_records(&progress->group);
     free_records(&progress->live);
     free(progress->has_row);
+    free(progress->text);
     free(progress->path);
     free(progress);
 }
@@ -188,10 +230,12 @@ filtags_status progress_file_load(struct progress_file *progress, struct tally *
 
 /* ---------------------------------------------------------------- writing */
 
-static filtags_status append_head(struct record_file *file, const struct progress_head *head, const char *key_text) {
+static filtags_status append_head(struct record_file *file, const struct progress_head *head,
+                                  const struct progress_texts *texts) {
     struct buffer contents = {0};
     buffer_append(&contents, head, sizeof *head);
-    buffer_append_text(&contents, key_text);
+    buffer_append(&contents, texts->key, strlen(texts->key) + 1);
+    buffer_append(&contents, texts->options, texts->n_options_bytes);
     struct record record = {.type = RECORD_HEAD, .n_bytes = contents.size_bytes};
     filtags_status status =
         contents.has_failed ? FILTAGS_ERROR_MEMORY : record_file_append(file, &record, contents.data);
@@ -206,8 +250,9 @@ static filtags_status append_commit(struct record_file *file) {
     return status ? status : record_file_sync(file);
 }
 
-filtags_status progress_file_begin(struct progress_file *progress, struct progress_head *head, const char *key_text) {
-    filtags_status status = append_head(progress->file, head, key_text);
+filtags_status progress_file_begin(struct progress_file *progress, struct progress_head *head,
+                                   const struct progress_texts *texts) {
+    filtags_status status = append_head(progress->file, head, texts);
     return status ? status : append_commit(progress->file);
 }
 
@@ -241,7 +286,7 @@ static filtags_status no_record(void *context, struct record_file *file, const s
     return error_set(FILTAGS_ERROR_INTERNAL, "a new file has records");
 }
 
-static filtags_status write_new(const char *path, const struct progress_head *head, const char *key_text,
+static filtags_status write_new(const char *path, const struct progress_head *head, const struct progress_texts *texts,
                                 struct tally *tally, struct progress_file *to, bool *is_told) {
     const struct record_visitor visitor = {NULL, no_record};
     const struct tally_receiver receiver = {to, take_record};
@@ -250,19 +295,19 @@ static filtags_status write_new(const char *path, const struct progress_head *he
     if (unlink(path) && errno != ENOENT) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be removed", path);
     filtags_status status = record_file_open(path, &progress_kind, &visitor, &n_dropped_bytes, &to->file);
     if (!status) status = prepare_rows(to, tally);
-    if (!status) status = append_head(to->file, head, key_text);
+    if (!status) status = append_head(to->file, head, texts);
     if (!status) status = tally_tell_all(tally, &receiver);
     *is_told = !status;
     return status ? status : append_commit(to->file);
 }
 
 filtags_status progress_file_rewrite(struct progress_file *progress, const struct progress_head *head,
-                                     const char *key_text, struct tally *tally, bool *has_lost) {
+                                     const struct progress_texts *texts, struct tally *tally, bool *has_lost) {
     struct progress_file fresh = {0};
     bool is_told = false;
     char *path = memory_format("%s.new", progress->path);
     if (!path) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = write_new(path, head, key_text, tally, &fresh, &is_told);
+    filtags_status status = write_new(path, head, texts, tally, &fresh, &is_told);
     if (!status && rename(path, progress->path))
         status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be given its name", progress->path);
     if (status) {

@@ -10,7 +10,8 @@
 /* Pipelines report the files of their parts themselves. */
 enum {
     WRITING_COMMANDS = COMMAND_ACTIVATIONS | COMMAND_TAG | COMMAND_EVALUATE | COMMAND_HITRATES | COMMAND_SINGLE_IMAGE |
-                       COMMAND_DECODE | COMMAND_VISUALIZE | COMMAND_PLOT_HITRATES | COMMAND_EXPLAIN
+                       COMMAND_DECODE | COMMAND_VISUALIZE | COMMAND_PLOT_HITRATES | COMMAND_EXPLAIN |
+                       COMMAND_MERGE
 };
 
 static const struct {
@@ -21,7 +22,7 @@ static const struct {
              {COMMAND_PIPELINE, step_pipeline},       {COMMAND_DEMO, step_demo},
              {COMMAND_SINGLE_IMAGE, step_single_image}, {COMMAND_DECODE, step_decode},
              {COMMAND_VISUALIZE, step_visualize},     {COMMAND_PLOT_HITRATES, step_plot_hitrates},
-             {COMMAND_EXPLAIN, step_explain},
+             {COMMAND_EXPLAIN, step_explain},         {COMMAND_MERGE, step_merge},
              {COMMAND_EXPORT, step_export},           {COMMAND_LAYERS, step_layers},
              {COMMAND_NETWORKS, step_networks},       {COMMAND_FETCH, step_fetch}};
 

@@ -27,6 +27,7 @@ struct step {
     bool is_resumed;                    /* run_id is that of an earlier attempt, which goes on */
     bool keeps_progress;                /* the caller gets kept_progress, and ends it */
     struct progress *kept_progress;
+    struct shard_parts *parts;          /* of merge, in place of running the pictures; NULL: run them */
     char own_run_id[RUN_ID_BYTES];      /* run_id, if it was found in a progress file */
     filtags_run *run;
     struct buffer early_warnings; /* lines of step_log, for the warnings log once there is one */
@@ -44,6 +45,7 @@ FILTAGS_MUST_USE filtags_status step_decode(struct step *step);
 FILTAGS_MUST_USE filtags_status step_visualize(struct step *step);
 FILTAGS_MUST_USE filtags_status step_plot_hitrates(struct step *step);
 FILTAGS_MUST_USE filtags_status step_explain(struct step *step);
+FILTAGS_MUST_USE filtags_status step_merge(struct step *step);
 FILTAGS_MUST_USE filtags_status step_export(struct step *step);
 FILTAGS_MUST_USE filtags_status step_networks(struct step *step);
 FILTAGS_MUST_USE filtags_status step_layers(struct step *step);

@@ -88,7 +88,7 @@ FILTAGS_MUST_USE filtags_status tally_tell_all(struct tally *tally, const struct
 FILTAGS_MUST_USE filtags_status tally_hand_over(struct tally *tally, const struct tally_receiver *receiver);
 
 /* Add what another tally has handed over, all of it at once for whoever is told of this one, to whom it counts as
- * changed. After a failure the tally may have a part of it, and tells nobody any more (INTERNAL). from, and failures: as
+ * changed. After a failure the tally may have a part of it, and tells nobody any more (INTERNAL). Otherwise as
  * tally_add. */
 FILTAGS_MUST_USE filtags_status tally_merge(struct tally *tally, const struct tally_record *records, size_t n_records,
                                             const char *from);

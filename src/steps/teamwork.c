@@ -52,11 +52,13 @@ struct teamwork {
     struct team *team;
     size_t rank, size;
     const filtags_callbacks *callbacks; /* of the command */
+    struct shard shard; /* its --shard */
     filtags_callbacks silent; /* a helper's */
     pthread_mutex_t lock; /* of the members up to is_closed; the leader's */
     filtags_status status; /* the part's first failure */
     char *message;
-    size_t next, end;  /* pictures that nobody has got */
+    size_t first;       /* picture of those to be done */
+    size_t next, end;   /* of which nobody has got any yet */
     size_t n_before;    /* pictures that were done before */
     size_t n_own;       /* that the leader has taken */
     size_t n_elsewhere; /* that helpers have done, handed over or not */
@@ -123,6 +125,7 @@ filtags_status teamwork_begin(const filtags_options *options, const filtags_call
     work->size = team_size(team);
     work->callbacks = callbacks;
     if (callbacks) work->silent = (filtags_callbacks){.user = callbacks->user, .is_cancelled = callbacks->is_cancelled};
+    work->shard = options->shard;
     work->interval_sec = options->checkpoint_interval;
     work->helpers = helpers;
     pthread_mutex_init(&work->lock, NULL);
@@ -142,7 +145,7 @@ static void forget_part(struct teamwork *work) {
     buffer_free(&work->group);
     work->message = work->key = NULL;
     work->status = FILTAGS_OK;
-    work->next = work->end = work->n_before = work->n_own = work->n_elsewhere = 0;
+    work->first = work->next = work->end = work->n_before = work->n_own = work->n_elsewhere = 0;
     work->group_bytes = work->n_groups = work->n_done = 0;
     work->is_closed = work->is_answering = false;
     work->job = NULL;
@@ -226,11 +229,11 @@ filtags_status teamwork_tell_key(struct teamwork *work, const char *key) {
     if (!work) return FILTAGS_OK;
     if (!teamwork_is_helper(work)) {
         free(work->key);
-        work->key = memory_copy_string(key);
+        work->key = memory_format("shard %zu/%zu\n%s", work->shard.i, work->shard.n, key);
         return work->key ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
     }
     const struct talk talk = {.kind = TALK_KEY};
-    char *text = memory_format("%s\n%s", team_host(work->team), key);
+    char *text = memory_format("%s\nshard %zu/%zu\n%s", team_host(work->team), work->shard.i, work->shard.n, key);
     filtags_status status = text ? say(work, &talk, text) : FILTAGS_ERROR_MEMORY;
     free(text);
     return status;
@@ -292,8 +295,8 @@ static void compare_keys(struct teamwork *work, size_t rank, const char *theirs)
     }
     if (!*ours && !*theirs) return;
     error_set(FILTAGS_ERROR_DATA,
-              "rank %zu on %s: '%.*s' expected, as rank 0 on %s has, found '%.*s': all processes need the same program, "
-              "files and options",
+              "rank %zu on %s: '%.*s' expected, as rank 0 on %s has, found '%.*s': all processes need the same "
+              "program, files and options",
               rank, work->helpers[rank].host, (int)strcspn(ours, "\n"), ours, team_host(work->team),
               (int)strcspn(theirs, "\n"), theirs);
     note_failure(work, FILTAGS_ERROR_DATA, filtags_error_message());
@@ -536,7 +539,7 @@ static void pass_time(void *context) {
     const filtags_progress progress = {.what = work->job->what,
                                        .unit = "pictures",
                                        .n_done = work->n_before + work->n_own + n_elsewhere(work),
-                                       .n_total = work->end - work->job->first,
+                                       .n_total = work->end - work->first,
                                        .n_before = work->n_before,
                                        .elapsed_sec = seconds_since(&waiting->start)};
     callbacks->progress(callbacks->user, &progress);
@@ -553,7 +556,7 @@ static void log_team(struct teamwork *work) {
 
 /* Nobody may have forgotten a picture. */
 static filtags_status check_all_done(struct teamwork *work) {
-    for (size_t i = work->job->first; i < work->end; i++)
+    for (size_t i = work->first; i < work->end; i++)
         if (!tally_is_done(work->job->tally, i))
             return error_set(FILTAGS_ERROR_INTERNAL, "picture %zu expected among those done by %zu processes", i + 1,
                              work->size);
@@ -574,7 +577,7 @@ static void say_where_stopped(struct teamwork *work) {
     if (work->status != FILTAGS_ERROR_CANCELLED) return;
     free(work->message);
     work->message = memory_format("stopped after %zu of %zu pictures; the same command goes on from there",
-                                  tally_n_done(work->job->tally), work->end - work->job->first);
+                                  tally_n_done(work->job->tally), work->end - work->first);
 }
 
 static filtags_status lead(struct teamwork *work, struct runner_job *job, struct progress *progress,
@@ -582,8 +585,8 @@ static filtags_status lead(struct teamwork *work, struct runner_job *job, struct
     struct waiting waiting = {.work = work, .progress = progress};
     clock_gettime(CLOCK_MONOTONIC, &waiting.start);
     work->job = job;
-    work->next = job->first;
-    work->end = job->end ? job->end : job->n_files;
+    work->first = work->next = job->is_part ? job->first : 0;
+    work->end = job->is_part ? job->end : job->n_files;
     work->n_before = tally_n_done(job->tally);
     job->take_numbers = take_own;
     job->numbers_context = work;

@@ -28,7 +28,8 @@ size_t teamwork_n_processes(const struct teamwork *work);
 /* What the step's callbacks are: a helper has nothing to say. */
 const filtags_callbacks *teamwork_callbacks(const struct teamwork *work, const filtags_callbacks *callbacks);
 
-/* Say what the result depends on, in lines: all processes have to agree. The leader compares when teamwork_run begins. */
+/* Say what the result depends on, in lines: all processes have to agree. The leader compares when teamwork_run
+ * begins. */
 FILTAGS_MUST_USE filtags_status teamwork_tell_key(struct teamwork *work, const char *key);
 
 /* runner_run by all. job: with a tally; numbers and after_batch are set here where they have to be. progress: the

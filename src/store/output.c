@@ -268,6 +268,14 @@ size_t output_n_warnings(const struct output *output) { return output->n_warning
 
 /* ---------------------------------------------------------------- files */
 
+char *output_path(const struct output *output, const char *suffix) {
+    const char *dash = suffix[0] == '.' ? "" : "-";
+    char *name = memory_format("%s-%s-%s%s%s", output->run_id, output->kind, output->network, dash, suffix);
+    char *path = name ? path_join(output->folder, name) : NULL;
+    free(name);
+    return path;
+}
+
 filtags_status output_start_file(struct output *output, const char *suffix, FILE **stream) {
     void *writers = output->writers, *paths = output->paths;
     int has_failed = memory_grow(&writers, &output->writers_capacity, output->n_files + 1, sizeof *output->writers);
@@ -275,10 +283,7 @@ filtags_status output_start_file(struct output *output, const char *suffix, FILE
     has_failed = has_failed || memory_grow(&paths, &output->paths_capacity, output->n_files + 1, sizeof *output->paths);
     output->paths = paths;
     if (has_failed) return FILTAGS_ERROR_MEMORY;
-    const char *dash = suffix[0] == '.' ? "" : "-";
-    char *name = memory_format("%s-%s-%s%s%s", output->run_id, output->kind, output->network, dash, suffix);
-    char *path = name ? path_join(output->folder, name) : NULL;
-    free(name);
+    char *path = output_path(output, suffix);
     if (!path) return FILTAGS_ERROR_MEMORY;
     filtags_status status = file_writer_open(&output->writers[output->n_files], path);
     if (status) {
@@ -343,9 +348,24 @@ static filtags_status close_log(FILE **log, const char *path, int log_errno) {
     return has_failed ? error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written whole", path) : FILTAGS_OK;
 }
 
-filtags_status output_commit(struct output *output) {
+static filtags_status close_logs(struct output *output) {
     filtags_status status = close_log(&output->info_log, output->info_log_path, output->log_errno);
-    if (!status) status = close_log(&output->warnings_log, output->warnings_log_path, output->log_errno);
+    return status ? status : close_log(&output->warnings_log, output->warnings_log_path, output->log_errno);
+}
+
+filtags_status output_commit_with(struct output *output, const char *suffix, const char *path) {
+    filtags_status status = close_logs(output);
+    if (status) return status;
+    char *final_path = output_path(output, suffix);
+    if (!final_path) return FILTAGS_ERROR_MEMORY;
+    status = file_link(path, final_path);
+    free(final_path);
+    output->has_committed = !status;
+    return status;
+}
+
+filtags_status output_commit(struct output *output) {
+    filtags_status status = close_logs(output);
     size_t n_published = 0;
     /* from the last to the first: the main file, started first, appears when all around it is there */
     for (; !status && n_published < output->n_files; n_published++) {

@@ -41,8 +41,8 @@ FILTAGS_MUST_USE filtags_status output_continue(const char *save_dir, const char
 FILTAGS_MUST_USE filtags_status output_find_finished(const char *save_dir, const char *run_id, const char *kind,
                                                      const char *main_suffix, char ***files, size_t *n_files);
 
-/* Start what has no logs and no files, but can have scratch files in save_dir: for a process that works for another one.
- * What it is told, nobody hears. */
+/* Start what has no logs and no files, but can have scratch files in save_dir: for a process that works for another
+ * one. What it is told, nobody hears. */
 FILTAGS_MUST_USE filtags_status output_open_silent(const char *save_dir, struct output **output);
 
 /* Tell: a line to the log (info or warnings) and to the caller's callback. Control characters are replaced.
@@ -76,6 +76,10 @@ FILTAGS_MUST_USE filtags_status output_open_scratch(struct output *output, FILE 
 
 /* Give all files their names: all of them or none. Then close the logs. */
 FILTAGS_MUST_USE filtags_status output_commit(struct output *output);
+/* Close the logs, then give a whole file that exists the name of a file of the output: it has both. */
+FILTAGS_MUST_USE filtags_status output_commit_with(struct output *output, const char *suffix, const char *path);
+/* Final path of a file with this suffix. The caller frees it; NULL: out of memory. */
+char *output_path(const struct output *output, const char *suffix);
 /* Free. Without a commit the files vanish; the logs stay, with error, unless NULL, at the end of the info log. */
 void output_close(struct output *output, const char *error);
 

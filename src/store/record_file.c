@@ -342,14 +342,16 @@ static filtags_status create_file(const struct record_kind *kind, const char *pa
     return status && access(path, F_OK) == 0 ? FILTAGS_OK : status;
 }
 
-static filtags_status open_and_lock(struct record_file *file, uint64_t *size_bytes) {
+static filtags_status open_and_lock(struct record_file *file, bool is_to_read, uint64_t *size_bytes) {
     struct stat info, named;
-    filtags_status status = create_file(file->kind, file->path);
+    filtags_status status = is_to_read ? FILTAGS_OK : create_file(file->kind, file->path);
     if (status) return status;
     /* O_NONBLOCK: opening a pipe by mistake must not hang; it has no effect on regular files */
-    file->fd = open(file->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (file->fd < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be opened for writing", file->path);
-    if (flock(file->fd, LOCK_EX | LOCK_NB)) {
+    file->fd = open(file->path, (is_to_read ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    if (file->fd < 0)
+        return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be opened%s", file->path,
+                               is_to_read ? "" : " for writing");
+    if (flock(file->fd, (is_to_read ? LOCK_SH : LOCK_EX) | LOCK_NB)) {
         if (errno != EWOULDBLOCK) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be locked", file->path);
         return error_set(FILTAGS_ERROR_IO, "%s: %s", file->path, file->kind->in_use);
     }
@@ -370,8 +372,8 @@ void record_file_abandon(struct record_file *file) {
     free(file);
 }
 
-filtags_status record_file_open(const char *path, const struct record_kind *kind, const struct record_visitor *visitor,
-                                uint64_t *n_dropped_bytes, struct record_file **result) {
+static filtags_status open_file(const char *path, const struct record_kind *kind, const struct record_visitor *visitor,
+                                bool is_to_read, uint64_t *n_dropped_bytes, struct record_file **result) {
     uint64_t size_bytes = 0;
     filtags_status status = FILTAGS_ERROR_MEMORY;
     struct record_file *file = memory_new(1, sizeof *file);
@@ -379,10 +381,10 @@ filtags_status record_file_open(const char *path, const struct record_kind *kind
     file->fd = -1;
     file->kind = kind;
     file->path = memory_copy_string(path);
-    if (file->path) status = open_and_lock(file, &size_bytes);
+    if (file->path) status = open_and_lock(file, is_to_read, &size_bytes);
     if (!status) status = check_start(file);
     if (!status) status = scan(file, size_bytes, visitor);
-    if (!status && file->end_bytes < size_bytes && ftruncate(file->fd, (off_t)file->end_bytes))
+    if (!status && !is_to_read && file->end_bytes < size_bytes && ftruncate(file->fd, (off_t)file->end_bytes))
         status = error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written", path);
     if (status) {
         record_file_abandon(file);
@@ -409,6 +411,17 @@ filtags_status record_file_cut(struct record_file *file, uint64_t end_bytes) {
 }
 
 filtags_status record_file_sync(struct record_file *file) { return sync_file(file); }
+
+filtags_status record_file_open(const char *path, const struct record_kind *kind, const struct record_visitor *visitor,
+                                uint64_t *n_dropped_bytes, struct record_file **file) {
+    return open_file(path, kind, visitor, false, n_dropped_bytes, file);
+}
+
+filtags_status record_file_open_to_read(const char *path, const struct record_kind *kind,
+                                        const struct record_visitor *visitor, uint64_t *n_unfinished_bytes,
+                                        struct record_file **file) {
+    return open_file(path, kind, visitor, true, n_unfinished_bytes, file);
+}
 
 filtags_status record_file_close(struct record_file *file) {
     if (!file) return FILTAGS_OK;

@@ -41,6 +41,12 @@ FILTAGS_MUST_USE filtags_status record_file_open(const char *path, const struct 
                                                  const struct record_visitor *visitor, uint64_t *n_dropped_bytes,
                                                  struct record_file **file);
 
+/* Open a file of records to read: nothing is created or changed. It may be open so in several processes, but not where
+ * one has it open to append. */
+FILTAGS_MUST_USE filtags_status record_file_open_to_read(const char *path, const struct record_kind *kind,
+                                                         const struct record_visitor *visitor,
+                                                         uint64_t *n_unfinished_bytes, struct record_file **file);
+
 /* Read a record's contents, of n_bytes, which are checked. Threads may call it at once. FORMAT: damaged. IO. */
 FILTAGS_MUST_USE filtags_status record_file_read(struct record_file *file, uint64_t offset, void *contents,
                                                  uint64_t n_bytes);

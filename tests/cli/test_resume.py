@@ -2,6 +2,7 @@
 import fcntl
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -20,10 +21,10 @@ def folder(tmp_path, name):
     return path
 
 
-def contents(out, kind):
+def contents(out, kind, run_id="*"):
     """The bytes of a step's pickles and info text, without the runID."""
-    return {path.name[16:].lstrip("bcd"): path.read_bytes()
-            for path in steps.found(out, f"*-{kind}-*") if path.suffix in (".pkl", ".txt")}
+    return {path.name.split(f"-{kind}-")[1]: path.read_bytes()
+            for path in steps.found(out, f"{run_id}-{kind}-*") if path.suffix in (".pkl", ".txt")}
 
 
 def assert_same(one, other, kinds=("QFA",)):
@@ -119,10 +120,16 @@ def test_killed_again_and_again(kind, many, undisturbed, tmp_path):
             n_kills += was_killed
             if not was_killed:
                 break
-        info = steps.only(out, f"*-{kind}-info.log").read_text()
-        n_resumed += "going on from" in info
-        assert_same(out, undisturbed, [kind])
-        assert sorted(steps.warnings(out, kind)) == sorted(steps.warnings(undisturbed, kind))
+        # one that is killed before its progress file has a head leaves logs under another runID; one that is killed
+        # when it was done already, but for its exit, leaves its results, and the next is a run of its own
+        main_suffix = "vars.pkl" if kind == "QFA" else "vars1.pkl"
+        run_ids = [path.name.split(f"-{kind}-")[0] for path in steps.found(out, f"*-{kind}-*-{main_suffix}")]
+        assert run_ids
+        for run_id in run_ids:
+            n_resumed += "going on from" in (out / f"{run_id}-{kind}-info.log").read_text()
+            assert contents(out, kind, run_id) == contents(undisturbed, kind) != {}
+            warnings = (out / f"{run_id}-{kind}-warnings.log").read_text().splitlines()
+            assert sorted(warnings) == sorted(steps.warnings(undisturbed, kind))
         assert_clean(out)
         shutil.rmtree(out)
     assert n_resumed > 0
@@ -154,3 +161,238 @@ def test_signals(kind, number, status, many, undisturbed, tmp_path):
     if n_done:
         assert steps.main_file(out, kind).name.startswith(run_id)
     assert_clean(out)
+
+
+# ---------------------------------------------------------------- what the file does
+
+@pytest.fixture
+def few(tmp_path):
+    images = steps.make_pictures(tmp_path / "few", {"a": 30, "b": 30})
+    (images / "b" / "empty.png").write_bytes(b"")
+    return images
+
+
+def command(images, out, *words):
+    return ["activations", "--model", steps.MODEL, "--preprocess", "unit", "--images-dir", images, "--split", 0,
+            "--save-dir", out, "--checkpoint-interval", 0, "--batch", 1, "--threads", 1, *words]
+
+
+def interrupted(words, out):
+    """Leave a progress file with some pictures, but not all, in it."""
+    for _ in range(20):
+        status, err = end_when_saved(words, out)
+        if status == -signal.SIGKILL and progress_files(out):
+            return progress_files(out)[0]
+        assert status in (0, -signal.SIGKILL), err
+        for path in out.iterdir():
+            path.unlink()
+    raise AssertionError("it was always faster")
+
+
+def test_restart(few, tmp_path):
+    out, whole = folder(tmp_path, "out"), folder(tmp_path, "whole")
+    steps.run(*command(few, whole))
+    progress = interrupted(command(few, out), out)
+    first = steps.only(out, "*-info.log").name
+    result = steps.run(*command(few, out, "--restart", "-v"))
+    assert f"--restart: {progress}, what an earlier run had done, is discarded" in result.stderr
+    assert "going on" not in result.stderr
+    assert not steps.main_file(out, "QFA").name.startswith(first.split("-QFA-")[0] + "-")
+    assert_same(out, whole)
+    assert_clean(out)
+    assert "discarded" not in steps.run(*command(few, out, "--restart", "-v")).stderr
+
+
+def test_locked(few, tmp_path):
+    out = folder(tmp_path, "out")
+    progress = interrupted(command(few, out), out)
+    before = steps.snapshot(out)
+    with open(progress, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for words in ((), ("--restart",)):
+            assert f"{progress}: another process is at work on this run" in steps.fail(*command(few, out, *words))
+    assert steps.snapshot(out) == before
+    steps.run(*command(few, out))
+    assert_clean(out)
+
+
+def test_damaged_anywhere(few, tmp_path):
+    """A byte is wrong, or the file is cut: an error, or an earlier checkpoint, and in any case no other result."""
+    out, whole, kept = folder(tmp_path, "out"), folder(tmp_path, "whole"), tmp_path / "kept"
+    steps.run(*command(few, whole))
+    progress = interrupted(command(few, out), out)
+    shutil.copytree(out, kept)
+    good = progress.read_bytes()
+    outcomes = set()
+    for n in range(0, len(good), max(1, len(good) // 60)):
+        for bad in (good[:n], good[:n] + bytes([good[n] ^ 0x20]) + good[n + 1:]):
+            shutil.rmtree(out)
+            shutil.copytree(kept, out)
+            progress.write_bytes(bad)
+            result = subprocess.run([steps.FILTAGS, *map(str, command(few, out))], capture_output=True, text=True,
+                                    check=False)
+            outcomes.add(result.returncode)
+            if result.returncode:
+                assert result.returncode == 1 and str(progress) in result.stderr, result.stderr
+                assert progress.read_bytes() == bad
+                steps.run(*command(few, out, "--restart"))
+            assert_same(out, whole)
+            assert_clean(out)
+    assert outcomes == {0, 1}
+
+
+def test_foreign(few, tmp_path):
+    """Something else, a store, the progress of another command."""
+    out, whole = folder(tmp_path, "out"), folder(tmp_path, "whole")
+    steps.run(*command(few, whole, "--store", tmp_path / "store"))
+    progress = interrupted(command(few, out), out)
+    other = folder(tmp_path, "other")
+    another = interrupted(command(few, other, "--seed-rn", 4), other)
+    for bad, expected in ((b"anything", "a progress file of filTags expected, found something else"),
+                          (b"", "a progress file of filTags expected, found something else"),
+                          ((tmp_path / "store").read_bytes(), "a progress file of filTags expected"),
+                          (another.read_bytes(), "the progress of this command expected, found that of another")):
+        progress.write_bytes(bad)
+        assert f"{progress}: {expected}" in steps.fail(*command(few, out))
+        assert progress.read_bytes() == bad
+    progress.unlink()
+    progress.mkdir()
+    assert f"{progress}: cannot be opened for writing: Is a directory" in steps.fail(*command(few, out))
+
+
+def test_whatever_matters_is_another_run(few, tmp_path):
+    out = folder(tmp_path, "out")
+    progress = interrupted(command(few, out), out)
+    before = progress.read_bytes()
+    model = tmp_path / "mixed.keras"
+    shutil.copy(steps.MODEL_H5, model)
+    changes = [("--seed-rn", 3), ("--split", 0.5), ("--limit", 10), ("--top-images", 2), ("--layers", "c_conv1"),
+               ("--preprocess", "tf"), ("--isa", "portable"), ("--model", model)]
+    for i, words in enumerate(changes):
+        result = steps.run(*command(few, out, *words, "-v"))
+        assert "going on" not in result.stderr and progress.read_bytes() == before, words
+    picture = few / "a" / "3.ppm"
+    os.utime(picture, (1, 1))
+    assert "going on" not in steps.run(*command(few, out, "-v")).stderr
+    assert progress.read_bytes() == before
+
+
+def test_whatever_does_not_matter_goes_on(few, tmp_path):
+    for words in (("--threads", 3), ("--batch", 7), ("--checkpoint-interval", 0.5), ("--time-delta", 5),
+                  ("--store", tmp_path / "store")):
+        out = folder(tmp_path, f"out{words[0]}")
+        interrupted(command(few, out), out)
+        assert "going on from" in steps.run(*command(few, out, *words, "-v")).stderr, words
+        assert_clean(out)
+
+
+def test_strict_keeps_progress(few, tmp_path):
+    out, whole = folder(tmp_path, "out"), folder(tmp_path, "whole")
+    steps.run(*command(few, whole))
+    assert "empty.png" in steps.fail(*command(few, out, "--strict", "--checkpoint-interval", 60))
+    assert len(progress_files(out)) == 1
+    assert "going on from" in steps.run(*command(few, out, "-v")).stderr
+    assert_same(out, whole)
+    assert_clean(out)
+
+
+def test_killed_between_names_and_removal(few, tmp_path):
+    """The results have their names, the progress is there still: nothing is done again or replaced."""
+    out = folder(tmp_path, "out")
+    progress = interrupted(command(few, out), out)
+    saved = progress.read_bytes()
+    first = steps.run(*command(few, out)).stdout
+    progress.write_bytes(saved)
+    before = {path: state for path, state in steps.snapshot(out).items() if path != progress}
+    second = steps.run(*command(few, out)).stdout
+    assert steps.snapshot(out) == before
+    assert "this was done already, by the run " in second
+    assert f"  {steps.main_file(out, 'QFA')}\n" in first and f"  {steps.main_file(out, 'QFA')}\n" in second
+    steps.run(*command(few, out))
+    assert len(steps.found(out, "*-QFA-*-vars.pkl")) == 2
+
+
+def test_killed_while_names_are_given(few, tmp_path):
+    """Some files have their names, the main one hasn't: what is there is this run's own, and is made anew."""
+    out, whole = folder(tmp_path, "out"), folder(tmp_path, "whole")
+    steps.run(*command(few, whole))
+    interrupted(command(few, out), out)
+    run_id = steps.only(out, "*-QFA-info.log").name.split("-QFA-")[0]
+    for name in (f"{run_id}-QFA-mixed-vars-names.pkl", f"{run_id}-QFA-mixed-run.json",
+                 f".{run_id}-QFA-mixed-vars.pkl.a1b2c3"):
+        (out / name).write_bytes(b"left over")
+    (out / "2020-01-01-0000-QFA-mixed-vars.pkl").write_bytes(b"another's")
+    steps.run(*command(few, out))
+    assert (out / "2020-01-01-0000-QFA-mixed-vars.pkl").read_bytes() == b"another's"
+    (out / "2020-01-01-0000-QFA-mixed-vars.pkl").unlink()
+    assert_same(out, whole)
+    assert_clean(out)
+
+
+def test_store_and_progress_together(few, tmp_path):
+    out, whole, store = folder(tmp_path, "out"), folder(tmp_path, "whole"), tmp_path / "store"
+    steps.run(*command(few, whole, "--top-images", 2))
+    interrupted(command(few, out, "--store", store, "--top-images", 2), out)
+    steps.run(*command(few, out, "--store", store, "--top-images", 2))
+    assert_same(out, whole)
+    assert_clean(out)
+
+
+def test_pipeline(many, undisturbed, tmp_path):
+    """Killed in any of its steps, it goes on under one runID."""
+    generator = random.Random("pipeline")
+    words = words_of("all", many, undisturbed, None)[:-1]
+    for i in range(5):
+        out = folder(tmp_path, f"out-{i}")
+        while end_after([*words, out, "--checkpoint-interval", 0.05, "--threads", 2, "-v"],
+                        generator.uniform(0.1, 1.2))[0]:
+            pass
+        assert_same(out, undisturbed, ["QFA", "TF", "E", "HR"])
+        # (one that is killed when it was done already, but for its exit, leaves another run)
+        mains = [{path.name.split(f"-{kind}-")[0] for path in steps.found(out, f"*-{kind}-*-vars{number}.pkl")}
+                 for kind, number in (("QFA", ""), ("TF", ""), ("E", "1"), ("HR", ""))]
+        assert mains[0] and all(ids == mains[0] for ids in mains)
+        assert_clean(out)
+
+
+def test_pipeline_stages(few, tmp_path):
+    """Step 1 finished, and nothing else: it isn't run again; another k is another pipeline."""
+    out, whole = folder(tmp_path, "out"), folder(tmp_path, "whole")
+    steps.pipeline(few, whole, "--k-q", "0..20")
+    largest = max(path.stat().st_size for path in steps.found(whole, "*-QFA-*"))
+    assert steps.main_file(whole, "TF").stat().st_size > largest + 1000
+    for k in ("0..20", "0..21"):  # no room for what follows step 1
+        result = steps.pipeline(few, out, "--k-q", k, status=1, preexec_fn=lambda: limit_file_size(largest + 1000))
+        assert "File too large" in result.stderr
+    assert len(progress_files(out)) == 2
+    first = sorted(path.name for path in steps.found(out, "*-QFA-*-vars.pkl"))
+    assert len(first) == 2
+    result = steps.pipeline(few, out, "--k-q", "0..20")
+    assert "activations: this was done already" in result.stdout
+    assert sorted(path.name for path in steps.found(out, "*-QFA-*-vars.pkl")) == first
+    assert len(progress_files(out)) == 1
+    run_id = steps.main_file(out, "HR").name.split("-HR-")[0]
+    for kind, suffix in (("QFA", "-vars.pkl"), ("TF", "-vars.pkl"), ("E", "-vars1.pkl"), ("HR", "-vars.pkl")):
+        assert steps.only(out, f"{run_id}-{kind}-*{suffix}").read_bytes() == steps.main_file(whole, kind).read_bytes()
+
+
+def limit_file_size(n_bytes):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
+
+
+def test_full_disk_at_a_checkpoint(few, tmp_path):
+    """One warning; the run goes on, and its result is there."""
+    out, whole = folder(tmp_path, "out"), folder(tmp_path, "whole")
+    steps.run(*command(few, whole, "--layers", "c_conv1"))
+    words = command(few, out, "--layers", "c_conv1")
+    result = steps.run(*words, preexec_fn=lambda: limit_file_size(8000))
+    assert result.stderr.count("progress could not be saved: ") == 1
+    assert "(the run goes on, and tries again)" in result.stderr
+    assert_same(out, whole)
+    assert_clean(out)
+
+
+def test_usage(few, tmp_path):
+    for wrong in ("-1", "x", ""):
+        steps.run(*command(few, tmp_path, f"--checkpoint-interval={wrong}"), status=2)

@@ -33,7 +33,7 @@ static void test_table_is_complete(void **state) {
     (void)state;
     size_t n_commands, n_rows = 0;
     const filtags_command *commands = filtags_commands(&n_commands);
-    assert_int_equal(n_commands, 15);
+    assert_int_equal(n_commands, 16);
     for (size_t c = 0; c < n_commands; c++) {
         const filtags_option *option;
         assert_true(*commands[c].summary && *commands[c].details);
