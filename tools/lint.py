@@ -13,7 +13,7 @@ MAX_FUNCTION_LINES = 80
 THIRD_PARTY = {
     "oneDNN": r"oneapi/dnnl/|dnnl", "HDF5": r"hdf5|H5", "libzip": r"zip\.h|zipconf",
     "libjpeg": r"jpeglib|jerror|jconfig", "libpng": r"png\.h|pngconf", "libtiff": r"tiff", "stb_image": r"stb",
-    "OpenSSL": r"openssl/", "cairo": r"cairo", "OpenMP": r"omp\.h", "curl": r"curl/",
+    "OpenSSL": r"openssl/", "cairo": r"cairo", "OpenMP": r"omp\.h", "curl": r"curl/", "MPI": r"mpi\.h",
 }
 
 
