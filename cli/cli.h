@@ -46,7 +46,7 @@ void terminal_log(void *user, filtags_log_level level, const char *line);
 void terminal_progress(void *user, const filtags_progress *progress);
 /* Remove the bar and tell how many warnings were not shown. */
 void terminal_finish(struct terminal *terminal);
-/* Print "filtags COMMAND: message". command may be NULL. */
+/* Print "filtags COMMAND: message", unless another process does. command may be NULL. */
 void terminal_error(const char *command, const char *message);
 
 #endif

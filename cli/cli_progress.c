@@ -116,6 +116,7 @@ void terminal_finish(struct terminal *terminal) {
 }
 
 void terminal_error(const char *command, const char *message) {
+    if (filtags_process_number() > 0) return; /* process 0 says it */
     fprintf(stderr, "filtags%s%s: ", command ? " " : "", command ? command : "");
     print_line(message);
 }

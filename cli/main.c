@@ -34,6 +34,15 @@ static void hold_standard_streams(void) {
     }
 }
 
+/* Of the processes that mpirun has started, the first one talks: all have the same command line and the same end. */
+static bool is_mute(void) { return filtags_process_number() > 0; }
+
+/* mpirun ends all processes when the first one fails: the one that has the message needs the time to print it. */
+static int end_mute(int exit_status) {
+    if (exit_status != EXIT_DONE && is_mute()) sleep(1);
+    return exit_status;
+}
+
 /* Flush stdout. What could not be printed is a failure, though the work may be done. */
 static int finish_stdout(const char *command, int exit_status) {
     char message[160];
@@ -46,6 +55,7 @@ static int finish_stdout(const char *command, int exit_status) {
 
 static int report_usage(const char *command, const char *message) {
     terminal_error(command, message);
+    if (is_mute()) return EXIT_USAGE;
     fprintf(stderr, "Try 'filtags %s%s--help'.\n", command ? command : "", command ? " " : "");
     return EXIT_USAGE;
 }
@@ -231,13 +241,9 @@ static int do_version(bool is_verbose) {
     return finish_stdout(NULL, EXIT_DONE);
 }
 
-int main(int argc, char **argv) {
-    struct words rest = {.word = argv + 1, .n = argc - 1};
-    hold_standard_streams();
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe becomes a write error, which is reported */
-    signal(SIGXFSZ, SIG_IGN); /* a file past the limit on sizes is a failed write, not the end */
+static int run_words(struct words rest) {
     if (rest.n <= 0) {
-        help_print_hint(stderr);
+        if (!is_mute()) help_print_hint(stderr);
         return EXIT_USAGE;
     }
     const char *first = *rest.word++;
@@ -260,4 +266,13 @@ int main(int argc, char **argv) {
         return report_usage(NULL, message);
     }
     return report_unknown_command(first);
+}
+
+int main(int argc, char **argv) {
+    struct words words = {.word = argv + 1, .n = argc - 1};
+    hold_standard_streams();
+    if (is_mute() && !freopen("/dev/null", "w", stdout)) return EXIT_FAILED;
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe becomes a write error, which is reported */
+    signal(SIGXFSZ, SIG_IGN); /* a file past the limit on sizes is a failed write, not the end */
+    return end_mute(run_words(words));
 }

@@ -181,6 +181,16 @@ FILTAGS_API const char *filtags_run_file(const filtags_run *run, size_t index);
 
 FILTAGS_API void filtags_run_destroy(filtags_run *run);
 
+/* ------------------------------------------------------------------ several processes */
+
+/* Return the number of this process among those that mpirun has started together, as the environment has it; 0 alone.
+ *
+ * activations, evaluate and pipeline are shared by all of them (docs/cluster.md): each calls filtags_run_command with
+ * the same options. Process 0 has the files, the report and the callbacks' calls; for the others the run is empty, and
+ * their failure is told, with their number, by process 0 - only what can't reach it comes as a line of their own log
+ * callback. All get the same status. */
+FILTAGS_API size_t filtags_process_number(void);
+
 /* ------------------------------------------------------------------ dataset: listing and split */
 
 typedef struct filtags_dataset filtags_dataset;

@@ -14,6 +14,7 @@ THIRD_PARTY = {
     "oneDNN": r"oneapi/dnnl/|dnnl", "HDF5": r"hdf5|H5", "libzip": r"zip\.h|zipconf",
     "libjpeg": r"jpeglib|jerror|jconfig", "libpng": r"png\.h|pngconf", "libtiff": r"tiff", "stb_image": r"stb",
     "OpenSSL": r"openssl/", "cairo": r"cairo", "OpenMP": r"omp\.h", "curl": r"curl/", "libseccomp": r"seccomp",
+    "MPI": r"mpi\.h",
 }
 
 

@@ -11,6 +11,7 @@
 #include "steps/runner.h"
 #include "steps/shards.h"
 #include "steps/steps.h"
+#include "steps/teamwork.h"
 #include "steps/top_images.h"
 #include "store/pickle.h"
 
@@ -77,7 +78,7 @@ static filtags_status compute(struct activations_run *run) {
                              .after_batch = progress_tick,
                              .after_batch_context = run->progress,
                              .is_bad = run->pictures.is_bad};
-    status = runner_run(&job, &run->totals);
+    status = teamwork_run(run->step->team, &job, run->progress, &run->totals);
     return network_close_store(&run->store, status);
 }
 
@@ -236,7 +237,7 @@ static void report(const struct activations_run *run, double total_sec) {
 static filtags_status write_files(struct activations_run *run) {
     struct run_record record = {0};
     struct step *step = run->step;
-    struct run_number numbers[14] = {{"counts", "n_classes", (double)run->sums.n_classes},
+    struct run_number numbers[15] = {{"counts", "n_classes", (double)run->sums.n_classes},
                                      {"counts", "n_train", (double)run->pictures.n_all},
                                      {"counts", "n_test", (double)filtags_dataset_n_test(run->dataset)},
                                      {"counts", "n_pictures_run", (double)run->pictures.n_files},
@@ -252,6 +253,8 @@ static filtags_status write_files(struct activations_run *run) {
         numbers[n_numbers++] = (struct run_number){"counts", "n_top_images", (double)run->sums.top.n_top};
     if (run->totals.n_before)
         numbers[n_numbers++] = (struct run_number){"counts", "n_pictures_before", (double)run->totals.n_before};
+    if (step->team)
+        numbers[n_numbers++] = (struct run_number){"counts", "n_processes", (double)teamwork_n_processes(step->team)};
     if (step->options->store)
         numbers[n_numbers++] = (struct run_number){"counts", "n_pictures_stored", (double)run->totals.n_stored};
     filtags_status status = describe(run, &record);
@@ -295,14 +298,16 @@ static void log_start(const struct activations_run *run) {
                run->pictures.n_files);
 }
 
-/* In front of the pictures: what was done of them before. */
+/* In front of the pictures: what was done of them before. It is the leader's. */
 static filtags_status open_progress(struct activations_run *run) {
     struct progress_key key = {0};
     filtags_status status =
         progress_key_begin(run->step, "QFA", &run->network, run->dataset, &run->pictures, &key);
     buffer_printf(&key.text, "top-images %llu\n", (unsigned long long)run->step->options->top_images);
+    if (!status) status = teamwork_tell_key(run->step->team, buffer_text(&key.text));
     if (!status && run->step->parts) status = shard_parts_check(run->step->parts, &key);
-    else if (!status) status = progress_open(run->step, "QFA", run->network.name, "-vars.pkl", &key, &run->progress);
+    else if (!status && !teamwork_is_helper(run->step->team))
+        status = progress_open(run->step, "QFA", run->network.name, "-vars.pkl", &key, &run->progress);
     progress_key_free(&key);
     return status;
 }
@@ -335,6 +340,19 @@ static filtags_status run_pictures(struct activations_run *run) {
     return status ? status : write_files(run);
 }
 
+/* Pictures for the leader, and nothing else. */
+static filtags_status help_with_pictures(struct activations_run *run) {
+    filtags_status status = output_open_silent(run->step->options->save_dir, &run->output);
+    if (!status) status = create_sums(run);
+    return status ? status : compute(run);
+}
+
+static filtags_status do_pictures(struct activations_run *run) {
+    if (teamwork_is_helper(run->step->team)) return help_with_pictures(run);
+    if (run->progress && progress_is_finished(run->progress)) return progress_report_finished(run->progress);
+    return run_pictures(run);
+}
+
 filtags_status step_activations(struct step *step) {
     const filtags_options *options = step->options;
     struct activations_run run = {.step = step};
@@ -344,8 +362,7 @@ filtags_status step_activations(struct step *step) {
     if (!status) status = check_class_index(&run);
     if (!status) status = picture_list_create(run.dataset, false, (size_t)options->limit, &run.pictures);
     if (!status) status = open_progress(&run);
-    if (!status && run.progress && progress_is_finished(run.progress)) status = progress_report_finished(run.progress);
-    else if (!status) status = run_pictures(&run);
+    if (!status) status = do_pictures(&run);
     status = progress_end(&run.progress, status, step->keeps_progress);
     step->kept_progress = run.progress;
     close_run(&run, status);

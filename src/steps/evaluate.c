@@ -5,6 +5,7 @@
 #include "steps/progress.h"
 #include "steps/shards.h"
 #include "steps/steps.h"
+#include "steps/teamwork.h"
 
 static filtags_status write_vars(struct evaluation *run) {
     filtags_status status = FILTAGS_OK;
@@ -53,7 +54,7 @@ static filtags_status write_files(struct evaluation *run) {
     return step_close_output(run->step, &run->output, &run->record, numbers, n_numbers);
 }
 
-/* In front of the pictures: what was done of them before. */
+/* In front of the pictures: what was done of them before. It is the leader's. */
 static filtags_status open_progress(struct evaluation *run) {
     const filtags_options *options = run->step->options;
     struct progress_key key = {0};
@@ -67,8 +68,9 @@ static filtags_status open_progress(struct evaluation *run) {
     for (size_t i = 0; i < run->index.n; i++)
         buffer_printf(&key.text, "output %s %s\n", run->index.wnids[i], run->index.labels[i]);
     buffer_printf(&key.place, "tag file %s\n", options->filtags_file);
+    if (!status) status = teamwork_tell_key(run->step->team, buffer_text(&key.text));
     if (!status && run->step->parts) status = shard_parts_check(run->step->parts, &key);
-    else if (!status)
+    else if (!status && !teamwork_is_helper(run->step->team))
         status = progress_open(run->step, "E", run->network.name, "-vars1.pkl", &key, &run->progress);
     progress_key_free(&key);
     return status;
@@ -82,12 +84,23 @@ static filtags_status run_pictures(struct evaluation *run) {
     return status ? status : write_files(run);
 }
 
+/* Pictures for the leader, and nothing else. */
+static filtags_status help_with_pictures(struct evaluation *run) {
+    filtags_status status = output_open_silent(run->step->options->save_dir, &run->output);
+    return status ? status : evaluation_run(run, "evaluate");
+}
+
+static filtags_status do_pictures(struct evaluation *run) {
+    if (teamwork_is_helper(run->step->team)) return help_with_pictures(run);
+    if (run->progress && progress_is_finished(run->progress)) return progress_report_finished(run->progress);
+    return run_pictures(run);
+}
+
 filtags_status step_evaluate(struct step *step) {
     struct evaluation run;
     filtags_status status = evaluation_open(step, &run);
     if (!status) status = open_progress(&run);
-    if (!status && run.progress && progress_is_finished(run.progress)) status = progress_report_finished(run.progress);
-    else if (!status) status = run_pictures(&run);
+    if (!status) status = do_pictures(&run);
     status = progress_end(&run.progress, status, false);
     evaluation_close(&run, status ? filtags_error_message() : NULL);
     return status;

@@ -9,6 +9,7 @@
 #include "model/model.h"
 #include "steps/progress.h"
 #include "steps/shards.h"
+#include "steps/teamwork.h"
 #include "store/pickle.h"
 
 /* ---------------------------------------------------------------- before the pictures */
@@ -189,11 +190,11 @@ filtags_status evaluation_run(struct evaluation *run, const char *what) {
                              .is_part = true,
                              .first = first,
                              .end = end,
-                             .tally = run->progress ? &run->tally : NULL,
+                             .tally = run->progress || teamwork_is_helper(run->step->team) ? &run->tally : NULL,
                              .after_batch = run->progress ? progress_tick : NULL,
                              .after_batch_context = run->progress,
                              .is_bad = run->pictures.is_bad};
-    status = runner_run(&job, &run->totals);
+    status = teamwork_run(run->step->team, &job, run->progress, &run->totals);
     return network_close_store(&run->store, status);
 }
 
@@ -342,7 +343,7 @@ filtags_status evaluation_describe(struct evaluation *run, const char *command) 
 size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
                                struct run_number numbers[EVALUATION_MOST_NUMBERS]) {
     const filtags_options *options = run->step->options;
-    const struct run_number listed[EVALUATION_MOST_NUMBERS] = {
+    const struct run_number listed[] = {
         {"counts", "n_classes", (double)n_classes},
         {"counts", "n_test", (double)run->pictures.n_all},
         {"counts", "n_pictures_run", (double)run->pictures.n_files},
@@ -354,10 +355,12 @@ size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
         {"timings_sec", "decode_all_threads", run->totals.decode_sec},
         {"timings_sec", "network_all_threads", run->totals.network_sec},
         {"timings_sec", "pictures", run->totals.elapsed_sec}};
-    size_t n = EVALUATION_MOST_NUMBERS - 2;
+    size_t n = sizeof listed / sizeof *listed;
     memcpy(numbers, listed, sizeof listed);
     if (run->totals.n_before)
         numbers[n++] = (struct run_number){"counts", "n_pictures_before", (double)run->totals.n_before};
+    if (run->step->team)
+        numbers[n++] = (struct run_number){"counts", "n_processes", (double)teamwork_n_processes(run->step->team)};
     if (options->store) numbers[n++] = (struct run_number){"counts", "n_pictures_stored", (double)run->totals.n_stored};
     return n;
 }

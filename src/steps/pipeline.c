@@ -8,6 +8,7 @@
 #include "report/account.h"
 #include "steps/progress.h"
 #include "steps/steps.h"
+#include "steps/teamwork.h"
 
 enum part_id {
     ACTIVATIONS,
@@ -136,6 +137,7 @@ static filtags_status run_part(struct pipeline *pipeline, enum part_id id) {
     if (!status && !is_finished) {
         struct step part = {.options = options,
                             .callbacks = pipeline->step->callbacks,
+                            .team = pipeline->step->team,
                             .run_id = pipeline->run_id,
                             .pipeline_key = buffer_text(&pipeline->key),
                             .is_part_of_run = id != ACTIVATIONS,
@@ -152,6 +154,30 @@ static filtags_status run_part(struct pipeline *pipeline, enum part_id id) {
     return status;
 }
 
+/* A helper takes part where there are pictures, and gets the leader's file. */
+static filtags_status help_with_part(struct pipeline *pipeline, enum part_id id) {
+    filtags_options *options = NULL;
+    if (id != ACTIVATIONS && id != EVALUATION) return FILTAGS_OK;
+    filtags_status status = derive_part(pipeline, id, &options);
+    if (!status) {
+        struct step part = {.options = options,
+                            .callbacks = pipeline->step->callbacks,
+                            .team = pipeline->step->team,
+                            .run_id = pipeline->run_id,
+                            .run = pipeline->step->run};
+        status = parts[id].run(&part);
+        buffer_free(&part.early_warnings);
+    }
+    filtags_options_destroy(options);
+    return status;
+}
+
+static filtags_status share_part(struct pipeline *pipeline, enum part_id id) {
+    struct teamwork *team = pipeline->step->team;
+    filtags_status status = teamwork_is_helper(team) ? help_with_part(pipeline, id) : run_part(pipeline, id);
+    return teamwork_end_part(team, status, &pipeline->main_files[id]);
+}
+
 /* With all parts done, the next run of the command is another one. After a failure it goes on with this one. */
 static void end_progress(struct pipeline *pipeline, filtags_status status) {
     if (status) progress_close(pipeline->progress);
@@ -160,13 +186,17 @@ static void end_progress(struct pipeline *pipeline, filtags_status status) {
 
 static filtags_status run_parts(struct pipeline *pipeline, enum part_id first, enum part_id end) {
     filtags_status status = FILTAGS_OK;
-    for (enum part_id id = first; id < end && !status; id++) status = run_part(pipeline, id);
+    for (enum part_id id = first; id < end && !status; id++) status = share_part(pipeline, id);
     return status;
 }
 
 filtags_status step_pipeline(struct step *step) {
     struct pipeline pipeline = {.options = step->options, .step = step};
-    filtags_status status = choose_run_id(&pipeline, N_STEPS);
+    filtags_status status = FILTAGS_OK;
+    if (!teamwork_is_helper(step->team)) {
+        status = choose_run_id(&pipeline, N_STEPS);
+        if (status) status = teamwork_end_part(step->team, status, NULL); /* the helpers are in the first part */
+    }
     if (!status) status = run_parts(&pipeline, ACTIVATIONS, N_STEPS);
     if (!status) run_report_files(step->run, step->run->n_files);
     end_progress(&pipeline, status);

@@ -357,10 +357,9 @@ static filtags_status save(struct progress *progress) {
     return status;
 }
 
-void progress_tick(void *context) {
-    struct progress *progress = context;
+static void save_if(struct progress *progress, bool is_due) {
     pthread_mutex_lock(&progress->lock);
-    bool is_mine = !progress->is_saving && is_time(progress);
+    bool is_mine = !progress->is_saving && (is_due || is_time(progress));
     if (is_mine) progress->is_saving = true;
     pthread_mutex_unlock(&progress->lock);
     if (!is_mine) return;
@@ -375,6 +374,10 @@ void progress_tick(void *context) {
     progress->is_saving = false;
     pthread_mutex_unlock(&progress->lock);
 }
+
+void progress_tick(void *progress) { save_if(progress, false); }
+
+void progress_save(struct progress *progress) { save_if(progress, true); }
 
 /* ---------------------------------------------------------------- a part */
 

@@ -45,6 +45,8 @@ FILTAGS_MUST_USE filtags_status progress_start(struct progress *progress, struct
 
 /* For runner_job's after_batch: save if it is time. A failure is a warning: the run goes on, and tries again. */
 void progress_tick(void *progress);
+/* Save now, for a run that may be ended at any moment. A failure is a warning, as above. */
+void progress_save(struct progress *progress);
 
 /* All pictures of the shard are done: save, close the output's logs, and give what was saved the name of a part, too.
  * IO: the name is taken, ... */

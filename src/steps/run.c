@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "steps/steps.h"
+#include "steps/teamwork.h"
 
 /* Pipelines report the files of their parts themselves. */
 enum {
@@ -32,23 +33,28 @@ filtags_status filtags_run_command(const filtags_options *options, const filtags
     filtags_options *own = NULL; /* the steps fill in what they inherit */
     filtags_run *run = memory_new(1, sizeof *run);
     if (!run) return FILTAGS_ERROR_MEMORY;
-    status = options_derive(options, options->command->name, &own);
-    if (status) goto fail;
-    struct step step = {.options = own, .callbacks = callbacks, .run = run};
+    struct teamwork *team = NULL;
     enum command_bit bit = command_row(options->command)->bit;
+    status = options_derive(options, options->command->name, &own);
+    if (!status) status = teamwork_begin(own, callbacks, &team);
+    if (status) goto fail;
+    struct step step = {.options = own, .callbacks = teamwork_callbacks(team, callbacks), .team = team, .run = run};
     status = error_set(FILTAGS_ERROR_INTERNAL, "command '%s' has no function", options->command->name);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (steps[i].bit == bit) status = steps[i].run(&step);
     }
     buffer_free(&step.early_warnings);
-    if (!status && bit & WRITING_COMMANDS) run_report_files(run, run->n_files);
+    if (bit != COMMAND_PIPELINE) status = teamwork_end_part(team, status, NULL); /* which ends its parts itself */
+    if (!status && bit & WRITING_COMMANDS && !teamwork_is_helper(team)) run_report_files(run, run->n_files);
     if (!status && run->report.has_failed) status = error_out_of_memory(run->report.size_bytes);
     if (status) goto fail;
     filtags_options_destroy(own);
+    teamwork_free(team);
     *result = run;
     return FILTAGS_OK;
 fail:
     filtags_options_destroy(own);
+    teamwork_free(team);
     filtags_run_destroy(run);
     return status;
 }

@@ -333,9 +333,11 @@ static void report_progress(struct runner *runner, size_t n) {
     pthread_mutex_lock(&runner->lock);
     runner->n_done += n;
     if (callbacks && callbacks->progress) {
-        filtags_progress progress = {.what = runner->job->what,
+        const struct runner_job *job = runner->job;
+        const size_t n_elsewhere = job->count_elsewhere ? job->count_elsewhere(job->numbers_context) : 0;
+        filtags_progress progress = {.what = job->what,
                                      .unit = "pictures",
-                                     .n_done = runner->n_done,
+                                     .n_done = runner->n_done + n_elsewhere,
                                      .n_total = runner->n_total,
                                      .n_before = runner->totals.n_before,
                                      .elapsed_sec = seconds_since(&runner->start)};

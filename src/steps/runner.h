@@ -37,6 +37,8 @@ struct runner_job {
      * pictures asks for its share here. */
     size_t (*take_numbers)(void *context, size_t *first);
     void *numbers_context;
+    /* How many pictures others have done, for the progress; with the context of take_numbers. NULL: none. */
+    size_t (*count_elsewhere)(void *context);
     /* What is done already, and is passed over; NULL: nothing. It gets the pictures that can't be used; those that can
      * are put into it by take. */
     struct tally *tally;

@@ -14,10 +14,13 @@ struct filtags_run {
     size_t n_files, capacity;
 };
 
+struct teamwork;
+
 /* What every step is given. options: the step's own, changed by it (it inherits from earlier runs). */
 struct step {
     filtags_options *options;
     const filtags_callbacks *callbacks; /* may be NULL */
+    struct teamwork *team;              /* NULL: the process is alone */
     const char *run_id;                 /* of a pipeline that the step is part of; NULL: choose one */
     const char *pipeline_key;           /* of such a step: what of the pipeline's options it hasn't itself */
     bool is_part_of_run;                /* other steps have written files under run_id */

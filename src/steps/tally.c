@@ -181,13 +181,25 @@ static void note_told(struct tally *tally) {
     tally->is_top_changed = false;
 }
 
-static filtags_status tell_records(struct tally *tally, bool is_all, const struct tally_receiver *receiver) {
-    pthread_mutex_lock(&tally->lock);
-    filtags_status status = tell_done(tally, is_all, receiver);
+static filtags_status check_not_torn(const struct tally *tally) {
+    return tally->is_torn ? error_set(FILTAGS_ERROR_INTERNAL, "what another process handed over was added in part")
+                          : FILTAGS_OK;
+}
+
+/* With the lock. */
+static filtags_status tell_locked(struct tally *tally, bool is_all, const struct tally_receiver *receiver) {
+    filtags_status status = check_not_torn(tally);
+    if (!status) status = tell_done(tally, is_all, receiver);
     if (!status) status = tell_bad(tally, is_all, receiver);
     if (!status && tally->sums) status = tell_sums(tally, is_all, receiver);
     if (!status && tally->predictions) status = tell_predictions(tally, is_all, receiver);
     if (!status) note_told(tally);
+    return status;
+}
+
+static filtags_status tell_records(struct tally *tally, bool is_all, const struct tally_receiver *receiver) {
+    pthread_mutex_lock(&tally->lock);
+    filtags_status status = tell_locked(tally, is_all, receiver);
     pthread_mutex_unlock(&tally->lock);
     return status;
 }
@@ -276,4 +288,39 @@ filtags_status tally_add(struct tally *tally, const struct tally_record *record,
         return predictions_restore(tally->predictions, record->number, record->contents, record->n_bytes);
     default: return refuse(from, record);
     }
+}
+
+/* ---------------------------------------------------------------- between processes */
+
+filtags_status tally_hand_over(struct tally *tally, const struct tally_receiver *receiver) {
+    pthread_mutex_lock(&tally->lock);
+    filtags_status status = tell_locked(tally, false, receiver);
+    if (!status) tally_forget(tally);
+    pthread_mutex_unlock(&tally->lock);
+    return status;
+}
+
+/* What has been added is news for whoever is told of this tally. */
+static void note_changed(struct tally *tally, const struct tally_record *record) {
+    uint64_t range[2];
+    if (record->type == TALLY_ROW) tally->is_changed[record->number] = true;
+    if (record->type == TALLY_TOP) tally->is_top_changed = true;
+    if (record->type == TALLY_BAD) tally->bad[tally->n_bad - 1].is_told = false;
+    for (size_t at = 0; record->type == TALLY_DONE && at < record->n_bytes; at += sizeof range) {
+        memcpy(range, (const char *)record->contents + at, sizeof range);
+        for (size_t i = (size_t)range[0]; i < range[0] + range[1]; i++) tally->marks[i] &= (uint8_t)~MARK_TOLD;
+    }
+}
+
+filtags_status tally_merge(struct tally *tally, const struct tally_record *records, size_t n_records,
+                           const char *from) {
+    pthread_mutex_lock(&tally->lock);
+    filtags_status status = check_not_torn(tally);
+    for (size_t i = 0; !status && i < n_records; i++) {
+        status = tally_add(tally, &records[i], from);
+        if (status) tally->is_torn = true;
+        else note_changed(tally, &records[i]);
+    }
+    pthread_mutex_unlock(&tally->lock);
+    return status;
 }

@@ -56,6 +56,7 @@ struct tally {
     bool *is_changed;         /* [n_classes] since the row was told */
     struct top_keeper top;    /* n_top is 0 without --top-images */
     bool is_top_changed;
+    bool is_torn;             /* a merge has failed half-way */
     bool is_locked;           /* there is a lock to be destroyed */
 };
 
@@ -83,6 +84,14 @@ FILTAGS_MUST_USE filtags_status tally_mark_bad(struct tally *tally, size_t pictu
 FILTAGS_MUST_USE filtags_status tally_tell(struct tally *tally, const struct tally_receiver *receiver);
 /* Tell everything. */
 FILTAGS_MUST_USE filtags_status tally_tell_all(struct tally *tally, const struct tally_receiver *receiver);
+/* tally_tell and tally_forget in one, for a process whose records another one merges. */
+FILTAGS_MUST_USE filtags_status tally_hand_over(struct tally *tally, const struct tally_receiver *receiver);
+
+/* Add what another tally has handed over, all of it at once for whoever is told of this one, to whom it counts as
+ * changed. After a failure the tally may have a part of it, and tells nobody any more (INTERNAL). Otherwise as
+ * tally_add. */
+FILTAGS_MUST_USE filtags_status tally_merge(struct tally *tally, const struct tally_record *records, size_t n_records,
+                                            const char *from);
 
 /* ---- one thread at a time */
 

@@ -105,9 +105,9 @@ static filtags_status open_log(const struct output *output, const char *which, e
     return FILTAGS_OK;
 }
 
-static filtags_status open_output(const char *save_dir, const char *run_id, const char *kind, const char *network,
-                                  const filtags_callbacks *callbacks, bool is_new, struct output **result) {
-    filtags_status status = FILTAGS_ERROR_MEMORY;
+/* Without logs. */
+static filtags_status create_output(const char *save_dir, const char *run_id, const char *kind, const char *network,
+                                    const filtags_callbacks *callbacks, struct output **result) {
     time_t now = time(NULL);
     struct tm calendar;
     struct output *output = memory_new(1, sizeof *output);
@@ -121,7 +121,19 @@ static filtags_status open_output(const char *save_dir, const char *run_id, cons
     output->run_id = memory_copy_string(run_id);
     output->kind = memory_copy_string(kind);
     output->network = memory_copy_string(network);
-    if (!output->folder || !output->run_id || !output->kind || !output->network) goto fail;
+    if (!output->folder || !output->run_id || !output->kind || !output->network) {
+        output_close(output, NULL);
+        return FILTAGS_ERROR_MEMORY;
+    }
+    *result = output;
+    return FILTAGS_OK;
+}
+
+static filtags_status open_output(const char *save_dir, const char *run_id, const char *kind, const char *network,
+                                  const filtags_callbacks *callbacks, bool is_new, struct output **result) {
+    struct output *output = NULL;
+    filtags_status status = create_output(save_dir, run_id, kind, network, callbacks, &output);
+    if (status) return status;
     status = open_log(output, "info", is_new ? CREATE_LOG : APPEND_TO_LOG, &output->info_log_path, &output->info_log);
     if (status) goto fail;
     status = open_log(output, "warnings", is_new ? CREATE_LOG : TRUNCATE_LOG, &output->warnings_log_path,
@@ -138,6 +150,10 @@ fail:
 filtags_status output_open(const char *save_dir, const char *run_id, const char *kind, const char *network,
                            const filtags_callbacks *callbacks, struct output **output) {
     return open_output(save_dir, run_id, kind, network, callbacks, true, output);
+}
+
+filtags_status output_open_silent(const char *save_dir, struct output **output) {
+    return create_output(save_dir, "filtags", "helper", "", NULL, output);
 }
 
 /* ---------------------------------------------------------------- a run that was ended */
@@ -233,10 +249,10 @@ static void log_line(struct output *output, filtags_log_level level, int where, 
     vsnprintf(text, sizeof text, format, arguments);
     text_make_printable(line, sizeof line, text);
     pthread_mutex_lock(&output->lock);
-    if (where & TO_LOG && level == FILTAGS_LOG_INFO) {
+    if (where & TO_LOG && level == FILTAGS_LOG_INFO && output->info_log) {
         keep_log_errno(output, fprintf(output->info_log, "%.1f s: %s\n", output_elapsed_sec(output), line));
     }
-    if (where & TO_LOG && level == FILTAGS_LOG_WARNING) {
+    if (where & TO_LOG && level == FILTAGS_LOG_WARNING && output->warnings_log) {
         keep_log_errno(output, fprintf(output->warnings_log, "%s\n", line));
         output->n_warnings++;
     }

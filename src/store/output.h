@@ -42,6 +42,10 @@ FILTAGS_MUST_USE filtags_status output_continue(const char *save_dir, const char
 FILTAGS_MUST_USE filtags_status output_find_finished(const char *save_dir, const char *run_id, const char *kind,
                                                      const char *main_suffix, char ***files, size_t *n_files);
 
+/* Start what has no logs and no files, but can have scratch files in save_dir: for a process that works for another
+ * one. What it is told, nobody hears. */
+FILTAGS_MUST_USE filtags_status output_open_silent(const char *save_dir, struct output **output);
+
 /* Tell: a line to the log (info or warnings) and to the caller's callback. Control characters are replaced.
  * May be called by several threads. */
 void output_log(struct output *output, filtags_log_level level, const char *format, ...)
