@@ -12,7 +12,7 @@
 #include "model/graph.h"
 
 /* Raised whenever the bits of a kernel's results may change: files that resume a run carry it. */
-enum { KERNELS_VERSION = 2 };
+enum { KERNELS_VERSION = 3 };
 
 /* Columns of a dense kernel that lie together: [ceil(c_out / DENSE_PANEL), c_in, DENSE_PANEL], the last panel
  * filled up with zeros. */
@@ -49,6 +49,14 @@ struct conv_job {
 /* Floats of a row of the input with its padding: as much as the windows of a row of outputs reach. */
 #define CONV_PADDED_ROW_FLOATS(shape) \
     (((shape)->out_w - 1) * (shape)->window.stride_w * (shape)->in_c + (shape)->window.kernel_w * (shape)->in_c)
+
+/* Winograd: values that a tile's inputs are transformed to, along an axis and in all. A kernel of 7 is split in two
+ * (kernels_winograd.c). */
+#define CONV_IS_SPLIT(kernel) ((kernel) == 7)
+#define CONV_AXIS_PLANES(tile, kernel) ((tile) + (kernel) - 1 + (CONV_IS_SPLIT(kernel) ? (tile) - 1 : 0))
+#define CONV_PLANES(tile_h, tile_w, window) \
+    (CONV_AXIS_PLANES(tile_h, (window).kernel_h) * CONV_AXIS_PLANES(tile_w, (window).kernel_w))
+enum { CONV_MAX_AXIS_PLANES = 15 };
 
 struct pool_shape {
     size_t in_h, in_w, c, out_h, out_w;
@@ -103,7 +111,7 @@ struct kernels {
     void (*conv_winograd)(const struct conv_job *job);
     size_t panel;
 
-    /* panels [points][ceil(out_c / panel), in_c, panel] = the kernel's Winograd transform, computed in double and
+    /* panels [planes][ceil(out_c / panel), in_c, panel] = the kernel's Winograd transform, computed in double and
      * rounded once. kernel: [kernel_h, kernel_w, in_c, out_c]. */
     void (*winograd_weights)(const struct conv_shape *shape, size_t tile_h, size_t tile_w, const float *kernel,
                              float *panels);

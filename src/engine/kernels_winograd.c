@@ -2,9 +2,15 @@
  *
  * Along each axis a tile of m outputs of a kernel of length r is found from n = m + r - 1 inputs d by multiplying at n
  * points: y = A^T [(G g) * (B^T d)]. B depends on n alone: its points are 0, 1, -1, 2, -2, infinity for n = 6 (kernels
- * of 3: four outputs, of 5: two), and 1/2, -1/2 besides for n = 8 (kernels of 7: two outputs). Along an axis on which
- * the kernel has length 1 there is nothing to transform (n = 1). Over all channels the products at one point are a
- * product of matrices. The kernel's transform G g is made once, in conv_own.c.
+ * of 3: four outputs, of 5: two), and 1/2, -1/2 besides for n = 8. Along an axis on which the kernel has length 1 there
+ * is nothing to transform (n = 1). Over all channels the products at one point are a product of matrices. The kernel's
+ * transform G g is made once, in conv_own.c.
+ *
+ * A kernel of length 7 is split: its first 4 taps and its last 3 are kernels of their own, F(5,4) with n = 8 and F(5,3)
+ * with n = 7, whose points are the same but for one (-1/2). Their outputs are added, which at a common point is to add
+ * the products: one sum over twice as many terms. That takes 3 multiplications an output where F(2,7) takes 4, and is no
+ * less exact; F(3,7) (also 3) and F(6,4) + F(6,3) (2.8) lose digits. Measured, in units of the largest output: F(3,7)
+ * 1.2e-5, F(6,4) + F(6,3) 8e-6, F(2,7) 2.1e-6, F(5,4) + F(5,3) 1.5e-6, a plain sum 0.9e-6.
  *
  * The formulas are Toom and Cook's: with M(x) = product over the finite points p of (x - p), row p of B^T holds the
  * coefficients of M(x) / (x - p), the last one those of M(x); row k of A^T holds p^k. */
@@ -14,7 +20,9 @@
 #include "engine/kernels_variant.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { MAX_POINTS = 8, MAX_TILE = 4 };
+enum { MAX_POINTS = 8, MAX_TILE = 5 };
+/* Of a split kernel: taps of its first and second part, points of the second. */
+enum { SPLIT_TAPS = 4, SPLIT_REST = 3, SPLIT_POINTS = 7, SPLIT_OUTPUTS = 5 };
 
 /* a + x * b */
 #define PLUS(a, x, b) VEC_FMA(VEC_SPLAT(x), b, a)
@@ -47,6 +55,23 @@ INLINE void transform_8(vec d[8]) {
     d[6] = PLUS(even_half, -0.5f, odd_half);
 }
 
+/* B^T d of the points 0, 1, -1, 2, -2, 1/2, infinity. */
+INLINE void transform_7(vec d[7]) {
+    const vec near_1 = PLUS(PLUS(PLUS(d[4], -0.5f, d[3]), -4.0f, d[2]), 2.0f, d[1]);
+    const vec near_2 = PLUS(PLUS(d[4], -0.5f, d[3]), 0.5f, d[1]) - d[2];
+    const vec next_1 = PLUS(PLUS(PLUS(d[5], -0.5f, d[4]), -4.0f, d[3]), 2.0f, d[2]);
+    const vec next_2 = PLUS(PLUS(d[5], -0.5f, d[4]), 0.5f, d[2]) - d[3];
+    const vec even = PLUS(PLUS(d[4], -5.0f, d[2]), 4.0f, d[0]), odd = PLUS(PLUS(d[5], -5.0f, d[3]), 4.0f, d[1]);
+    const vec far_even = PLUS(PLUS(d[6], -5.0f, d[4]), 4.0f, d[2]);
+    d[0] = PLUS(odd, -0.5f, even);
+    d[1] = next_1 + near_1;
+    d[2] = next_1 - near_1;
+    d[3] = PLUS(next_2, 2.0f, near_2);
+    d[4] = PLUS(next_2, -2.0f, near_2);
+    d[5] = odd;
+    d[6] = PLUS(far_even, -0.5f, odd);
+}
+
 /* B^T d, in place. */
 INLINE void transform_input(size_t n, vec *d) {
     if (n == 6) transform_6(d);
@@ -57,19 +82,22 @@ INLINE void transform_input(size_t n, vec *d) {
 INLINE void transform_output(size_t n, size_t m, vec *d) {
     if (n == 1) return;
     const vec sum_1 = d[1] + d[2], difference_1 = d[1] - d[2], sum_2 = d[3] + d[4], difference_2 = d[3] - d[4];
-    vec first = d[0] + sum_1 + sum_2, second = PLUS(difference_1, 2.0f, difference_2);
-    if (n == 8) {
-        first += d[5] + d[6];
-        second = PLUS(second, 0.5f, d[5] - d[6]);
-    }
-    if (m == 4) {
+    const vec last = d[n - 1];
+    d[0] = d[0] + sum_1 + sum_2;
+    d[1] = PLUS(difference_1, 2.0f, difference_2);
+    if (m >= 4) {
         d[2] = PLUS(sum_1, 4.0f, sum_2);
-        d[3] = PLUS(difference_1, 8.0f, difference_2) + d[n - 1];
-    } else {
-        second += d[n - 1];
+        d[3] = PLUS(difference_1, 8.0f, difference_2);
     }
-    d[0] = first;
-    d[1] = second;
+    if (m == 5) {
+        const vec sum_half = d[5] + d[6], difference_half = d[5] - d[6];
+        d[0] += sum_half;
+        d[1] = PLUS(d[1], 0.5f, difference_half);
+        d[2] = PLUS(d[2], 0.25f, sum_half);
+        d[3] = PLUS(d[3], 0.125f, difference_half);
+        d[4] = PLUS(PLUS(sum_1, 16.0f, sum_2), 0.0625f, sum_half);
+    }
+    d[m - 1] += last;
 }
 
 /* ------------------------------------------------------------------ one tile, one vector of channels */
@@ -96,6 +124,32 @@ INLINE void transform(size_t n_h, size_t n_w, const float *in, size_t row_floats
 #pragma GCC unroll 8
         for (size_t j = 0; j < n_w; j++) VEC_AT(out + (i * n_w + j) * plane) = row[j];
     }
+}
+
+/* As transform along one axis, for a split kernel: planes of the first part's points, then of the second's. in:
+ * SPLIT_OUTPUTS + 6 pixels, so many floats between them. */
+INLINE void transform_split(const float *in, size_t step, float *out, size_t plane) {
+    vec first[MAX_POINTS], second[SPLIT_POINTS];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < MAX_POINTS; i++) first[i] = VEC_LOAD(in + i * step);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < SPLIT_POINTS; i++) second[i] = VEC_LOAD(in + (SPLIT_TAPS + i) * step);
+    transform_8(first);
+    transform_7(second);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < MAX_POINTS; i++) VEC_AT(out + i * plane) = first[i];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < SPLIT_POINTS; i++) VEC_AT(out + (MAX_POINTS + i) * plane) = second[i];
+}
+
+static void transform_1x7(const float *in, size_t row_floats, size_t pixel_floats, float *out, size_t plane) {
+    (void)row_floats;
+    transform_split(in, pixel_floats, out, plane);
+}
+
+static void transform_7x1(const float *in, size_t row_floats, size_t pixel_floats, float *out, size_t plane) {
+    (void)pixel_floats;
+    transform_split(in, row_floats, out, plane);
 }
 
 /* The way back: products of all points to m_h x m_w outputs. bias: [LANES] or NULL. */
@@ -129,32 +183,46 @@ INLINE void finish(size_t n_h, size_t n_w, size_t m_h, size_t m_w, const float *
 }
 
 /* Functions of each kind, so that each has its transforms unrolled. */
-#define KIND(NAME, N_H, N_W, M_H, M_W)                                                                               \
+#define TRANSFORM(NAME, N_H, N_W)                                                                                    \
     static void transform_##NAME(const float *in, size_t row_floats, size_t pixel_floats, float *out,                \
                                  size_t plane) {                                                                     \
         transform(N_H, N_W, in, row_floats, pixel_floats, out, plane);                                               \
-    }                                                                                                                \
+    }
+#define FINISH(NAME, N_H, N_W, M_H, M_W)                                                                             \
     static void finish_##NAME(const float *in, size_t plane, const float *bias, bool is_relu, float *out,            \
                               size_t row_floats, size_t pixel_floats) {                                              \
         finish(N_H, N_W, M_H, M_W, in, plane, bias, is_relu, out, row_floats, pixel_floats);                         \
     }
-KIND(3x3, 6, 6, 4, 4)
-KIND(5x5, 6, 6, 2, 2)
-KIND(1x3, 1, 6, 1, 4)
-KIND(3x1, 6, 1, 4, 1)
-KIND(1x7, 1, 8, 1, 2)
-KIND(7x1, 8, 1, 2, 1)
+TRANSFORM(3x3, 6, 6)
+TRANSFORM(5x5, 6, 6)
+TRANSFORM(1x3, 1, 6)
+TRANSFORM(3x1, 6, 1)
+FINISH(3x3, 6, 6, 4, 4)
+FINISH(5x5, 6, 6, 2, 2)
+FINISH(1x3, 1, 6, 1, 4)
+FINISH(3x1, 6, 1, 4, 1)
+FINISH(1x7, 1, 8, 1, 5)
+FINISH(7x1, 8, 1, 5, 1)
 
-/* n_h, n_w: points along each axis; m_h, m_w: outputs of a tile. */
+/* A tile has outputs m_h x m_w, found from inputs in_h x in_w by n_points products. */
 struct kind {
-    size_t n_h, n_w, m_h, m_w;
+    size_t in_h, in_w, m_h, m_w, n_points;
+    bool is_split;
     transform_function *transform;
     finish_function *finish;
 };
-static const struct kind KINDS[] = {
-    {6, 6, 4, 4, transform_3x3, finish_3x3}, {6, 6, 2, 2, transform_5x5, finish_5x5},
-    {1, 6, 1, 4, transform_1x3, finish_1x3}, {6, 1, 4, 1, transform_3x1, finish_3x1},
-    {1, 8, 1, 2, transform_1x7, finish_1x7}, {8, 1, 2, 1, transform_7x1, finish_7x1}};
+static const struct kind KINDS[] = {{6, 6, 4, 4, 36, false, transform_3x3, finish_3x3},
+                                    {6, 6, 2, 2, 36, false, transform_5x5, finish_5x5},
+                                    {1, 6, 1, 4, 6, false, transform_1x3, finish_1x3},
+                                    {6, 1, 4, 1, 6, false, transform_3x1, finish_3x1},
+                                    {1, 11, 1, 5, 8, true, transform_1x7, finish_1x7},
+                                    {11, 1, 5, 1, 8, true, transform_7x1, finish_7x1}};
+
+/* Products at a point of a split kernel: of its first part, and of its second unless the point is that one's alone. */
+static size_t n_parts(const struct kind *kind, size_t point) { return kind->is_split && point != 6 ? 2 : 1; }
+
+/* The plane of the second part that goes with a plane of the first one. */
+static size_t second_plane(size_t point) { return MAX_POINTS + point - (point > 6); }
 
 /* ------------------------------------------------------------------ a block of tiles */
 
@@ -164,9 +232,9 @@ struct work {
     size_t tiles_w, tiles_per_image;       /* of the rows of tiles in the job */
     size_t in_plane, in_row;               /* floats */
     size_t out_plane, out_row;
-    float *transformed;                    /* [n_h * n_w][block, in_row] */
-    float *products;                       /* [n_h * n_w][block, out_row] */
-    float *patch;                          /* [n_h, n_w, c] with zeros in the place of padding */
+    float *transformed;                    /* [planes][block, in_row] */
+    float *products;                       /* [n_points][block, out_row] */
+    float *patch;                          /* [in_h, in_w, c] with zeros in the place of padding */
 };
 
 /* The tile's first output row and column, and its picture. */
@@ -180,12 +248,12 @@ static struct place place_of(const struct work *work, size_t tile) {
                           in_image % work->tiles_w * job->tile_w};
 }
 
-/* patch [n_h, n_w, n_channels rounded up to whole vectors] = the input under a tile, 0 beyond the picture. in: the
+/* patch [in_h, in_w, n_channels rounded up to whole vectors] = the input under a tile, 0 beyond the picture. in: the
  * picture, from the first of the channels on; top and left wrap where they lie in the padding. */
 static void gather_patch(const struct conv_shape *shape, const struct kind *kind, const float *in, size_t top,
                          size_t left, size_t n_channels, float *patch) {
-    for (size_t i = 0; i < kind->n_h; i++)
-        for (size_t j = 0; j < kind->n_w; j++) {
+    for (size_t i = 0; i < kind->in_h; i++)
+        for (size_t j = 0; j < kind->in_w; j++) {
             const size_t h = top + i, w = left + j;
             const bool is_inside = h < shape->in_h && w < shape->in_w;
             const float *pixel = is_inside ? in + (h * shape->in_w + w) * shape->in_c : NULL;
@@ -205,8 +273,8 @@ static void transform_tile(const struct work *work, size_t tile, float *out) {
     const float *in = work->job->in + place.image * work->job->in_stride;
     const size_t top = place.row - shape->window.padding.top, left = place.column - shape->window.padding.left;
     const size_t c = shape->in_c, whole = c / LANES * LANES;
-    const bool is_inside = top < shape->in_h && kind->n_h <= shape->in_h - top && left < shape->in_w &&
-                           kind->n_w <= shape->in_w - left;
+    const bool is_inside = top < shape->in_h && kind->in_h <= shape->in_h - top && left < shape->in_w &&
+                           kind->in_w <= shape->in_w - left;
     if (is_inside) {
         const float *corner = in + (top * shape->in_w + left) * c;
         for (size_t i = 0; i < whole; i += LANES)
@@ -216,28 +284,31 @@ static void transform_tile(const struct work *work, size_t tile, float *out) {
     if (first == c) return;
     gather_patch(shape, kind, in + first, top, left, c - first, work->patch);
     for (size_t i = 0; i < width; i += LANES)
-        kind->transform(work->patch + i, kind->n_w * width, width, out + first + i, work->in_plane);
+        kind->transform(work->patch + i, kind->in_w * width, width, out + first + i, work->in_plane);
 }
 
 static void multiply_points(const struct work *work, size_t n_tiles) {
     const struct conv_shape *shape = work->job->shape;
     const size_t n_panels = (shape->out_c + PANEL - 1) / PANEL, whole_c = (shape->out_c + LANES - 1) / LANES * LANES;
-    for (size_t point = 0; point < work->kind->n_h * work->kind->n_w; point++)
-        for (size_t panel = 0; panel < n_panels; panel++) {
-            const size_t first = panel * PANEL;
-            const struct gemm_block block = {
-                .n_rows = n_tiles,
-                .n_columns = whole_c - first < PANEL ? whole_c - first : PANEL,
-                .n_k = shape->in_c,
-                .n_runs = 1,
-                .a = work->transformed + point * work->in_plane,
-                .a_stride = work->in_row,
-                .panel = work->job->kernel + (point * n_panels + panel) * shape->in_c * PANEL,
-                .c = work->products + point * work->out_plane + first,
-                .c_stride = work->out_row,
-            };
+    const float *panels = work->job->kernel;
+    for (size_t point = 0; point < work->kind->n_points; point++) {
+        struct gemm_block block = {
+            .n_rows = n_tiles,
+            .n_k = shape->in_c,
+            .n_runs = n_parts(work->kind, point),
+            .a = work->transformed + point * work->in_plane,
+            .a_stride = work->in_row,
+            .a_run = (second_plane(point) - point) * work->in_plane,
+            .c_stride = work->out_row,
+        };
+        for (size_t first = 0; first < shape->out_c; first += PANEL) {
+            block.n_columns = whole_c - first < PANEL ? whole_c - first : PANEL;
+            block.panel = panels + first * block.n_runs * shape->in_c;
+            block.c = work->products + point * work->out_plane + first;
             KERNEL(kernel_gemm_block)(&block);
         }
+        panels += n_panels * block.n_runs * shape->in_c * PANEL;
+    }
 }
 
 /* A tile that reaches beyond the picture, or channels that fill no vector: by way of whole ones. */
@@ -272,9 +343,9 @@ static void finish_tile(const struct work *work, size_t tile, const float *produ
 
 void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
     const struct conv_shape *shape = job->shape;
-    const size_t n_h = job->tile_h + shape->window.kernel_h - 1, n_w = job->tile_w + shape->window.kernel_w - 1;
+    const size_t in_h = job->tile_h + shape->window.kernel_h - 1, in_w = job->tile_w + shape->window.kernel_w - 1;
     const struct kind *kind = KINDS;
-    while (kind->n_h != n_h || kind->n_w != n_w || kind->m_h != job->tile_h || kind->m_w != job->tile_w) kind++;
+    while (kind->in_h != in_h || kind->in_w != in_w || kind->m_h != job->tile_h || kind->m_w != job->tile_w) kind++;
     struct work work = {.job = job, .kind = kind, .tiles_w = (shape->out_w + job->tile_w - 1) / job->tile_w};
     work.tiles_per_image = work.tiles_w * job->n_units;
     work.in_row = CONV_ROW_FLOATS(shape->in_c);
@@ -282,8 +353,8 @@ void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
     work.in_plane = job->block * work.in_row + 16;
     work.out_plane = job->block * work.out_row + 16;
     work.transformed = job->scratch;
-    work.products = work.transformed + n_h * n_w * work.in_plane;
-    work.patch = work.products + n_h * n_w * work.out_plane;
+    work.products = work.transformed + CONV_PLANES(job->tile_h, job->tile_w, shape->window) * work.in_plane;
+    work.patch = work.products + kind->n_points * work.out_plane;
     const size_t n_tiles = work.tiles_per_image * job->n_images, n_blocks = (n_tiles + job->block - 1) / job->block;
     for (size_t b = 0, first = 0; b < n_blocks; b++) {
         const size_t end = (b + 1) * n_tiles / n_blocks;
@@ -299,53 +370,79 @@ void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
 /* ------------------------------------------------------------------ the kernel's transform */
 
 /* G [n, r] of one axis: row p has p^k / product over the other finite points q of (p - q); the last row, of infinity,
- * has the last coefficient alone. */
-static void make_g(size_t n, size_t r, double *g) {
+ * has the last coefficient alone. g: rows of row_length values. */
+static void make_g(size_t n, size_t r, double *g, size_t row_length) {
     static const double points[MAX_POINTS - 1] = {0, 1, -1, 2, -2, 0.5, -0.5};
     for (size_t i = 0; i + 1 < n; i++) {
         double value = 1;
         for (size_t j = 0; j + 1 < n; j++)
             if (j != i) value /= points[i] - points[j];
-        for (size_t k = 0; k < r; k++, value *= points[i]) g[i * r + k] = value;
+        for (size_t k = 0; k < r; k++, value *= points[i]) g[i * row_length + k] = value;
     }
-    for (size_t k = 0; k < r; k++) g[(n - 1) * r + k] = k + 1 == r;
+    g[(n - 1) * row_length + r - 1] = 1;
 }
 
-/* One input channel and one panel: from [kernel_h * kernel_w][PANEL] to points [n_h * n_w][PANEL]. */
+/* One axis' G [CONV_AXIS_PLANES(tile, r), r]. */
+static void make_axis(size_t tile, size_t r, double g[CONV_MAX_AXIS_PLANES * MAX_POINTS]) {
+    for (size_t i = 0; i < CONV_MAX_AXIS_PLANES * MAX_POINTS; i++) g[i] = 0;
+    if (!CONV_IS_SPLIT(r)) {
+        make_g(tile + r - 1, r, g, r);
+        return;
+    }
+    make_g(MAX_POINTS, SPLIT_TAPS, g, r);
+    make_g(SPLIT_POINTS, SPLIT_REST, g + MAX_POINTS * r + SPLIT_TAPS, r);
+}
+
+enum { MAX_KERNEL = 7, MAX_PLANES = MAX_POINTS * MAX_POINTS };
+
+/* One input channel and one panel: from [r_h * r_w][PANEL] to planes [n_h * n_w][PANEL]. */
 static void transform_weights(size_t n_h, size_t r_h, const double *g_h, size_t n_w, size_t r_w, const double *g_w,
-                              const double *weights, double *points) {
-    double rows[MAX_POINTS * MAX_POINTS][PANEL]; /* [n_h, r_w] */
+                              const double *weights, double *planes) {
+    double rows[MAX_PLANES][PANEL]; /* [n_h, r_w] */
     memset(rows, 0, sizeof rows);
     for (size_t i = 0; i < n_h; i++)
         for (size_t k = 0; k < r_h; k++)
             for (size_t j = 0; j < r_w; j++)
                 for (size_t o = 0; o < PANEL; o++)
                     rows[i * r_w + j][o] += g_h[i * r_h + k] * weights[(k * r_w + j) * PANEL + o];
-    memset(points, 0, n_h * n_w * PANEL * sizeof *points);
+    memset(planes, 0, n_h * n_w * PANEL * sizeof *planes);
     for (size_t i = 0; i < n_h; i++)
         for (size_t j = 0; j < n_w; j++)
             for (size_t k = 0; k < r_w; k++)
                 for (size_t o = 0; o < PANEL; o++)
-                    points[(i * n_w + j) * PANEL + o] += g_w[j * r_w + k] * rows[i * r_w + k][o];
+                    planes[(i * n_w + j) * PANEL + o] += g_w[j * r_w + k] * rows[i * r_w + k][o];
+}
+
+/* Where the weights [in_c, PANEL] of a plane and a panel lie, in units of [in_c, PANEL]: as multiply_points reads them,
+ * point by point, and of each panel first the one part and then the other. */
+static size_t weights_place(bool is_split, size_t plane, size_t panel, size_t n_panels) {
+    if (!is_split) return plane * n_panels + panel;
+    const bool is_second = plane >= MAX_POINTS;
+    const size_t in_part = plane - (is_second ? MAX_POINTS : 0), point = in_part + (is_second && in_part == 6);
+    const size_t planes_before = 2 * point - (point > 6);
+    return planes_before * n_panels + (point == 6 ? panel : 2 * panel + is_second);
 }
 
 void KERNEL(kernel_winograd_weights)(const struct conv_shape *shape, size_t tile_h, size_t tile_w, const float *kernel,
                                      float *panels) {
     const size_t r_h = shape->window.kernel_h, r_w = shape->window.kernel_w, out_c = shape->out_c, in_c = shape->in_c;
-    const size_t n_h = tile_h + r_h - 1, n_w = tile_w + r_w - 1, n_panels = (out_c + PANEL - 1) / PANEL;
-    double g_h[MAX_POINTS * MAX_POINTS], g_w[MAX_POINTS * MAX_POINTS];
-    double weights[MAX_POINTS * MAX_POINTS * PANEL], points[MAX_POINTS * MAX_POINTS * PANEL];
-    make_g(n_h, r_h, g_h);
-    make_g(n_w, r_w, g_w);
+    const size_t n_h = CONV_AXIS_PLANES(tile_h, r_h), n_w = CONV_AXIS_PLANES(tile_w, r_w);
+    const size_t n_panels = (out_c + PANEL - 1) / PANEL;
+    const bool is_split = CONV_IS_SPLIT(r_h) || CONV_IS_SPLIT(r_w);
+    double g_h[CONV_MAX_AXIS_PLANES * MAX_POINTS], g_w[CONV_MAX_AXIS_PLANES * MAX_POINTS];
+    double weights[MAX_KERNEL * MAX_KERNEL * PANEL], planes[MAX_PLANES * PANEL];
+    make_axis(tile_h, r_h, g_h);
+    make_axis(tile_w, r_w, g_w);
     for (size_t panel = 0; panel < n_panels; panel++)
         for (size_t i = 0; i < in_c; i++) {
             for (size_t k = 0; k < r_h * r_w; k++)
                 for (size_t o = 0; o < PANEL; o++)
                     weights[k * PANEL + o] =
                         panel * PANEL + o < out_c ? (double)kernel[(k * in_c + i) * out_c + panel * PANEL + o] : 0;
-            transform_weights(n_h, r_h, g_h, n_w, r_w, g_w, weights, points);
+            transform_weights(n_h, r_h, g_h, n_w, r_w, g_w, weights, planes);
             for (size_t p = 0; p < n_h * n_w; p++)
                 for (size_t o = 0; o < PANEL; o++)
-                    panels[((p * n_panels + panel) * in_c + i) * PANEL + o] = (float)points[p * PANEL + o];
+                    panels[(weights_place(is_split, p, panel, n_panels) * in_c + i) * PANEL + o] =
+                        (float)planes[p * PANEL + o];
         }
 }
