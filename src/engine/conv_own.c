@@ -12,7 +12,7 @@ static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
 /* The kernels that the Winograd code knows, and the outputs of a tile. */
 static const struct { size_t kernel_h, kernel_w, tile_h, tile_w; } WINOGRAD[] = {
-    {3, 3, 4, 4}, {5, 5, 2, 2}, {1, 3, 1, 4}, {3, 1, 4, 1}, {1, 7, 1, 5}, {7, 1, 5, 1}};
+    {3, 3, 4, 4}, {5, 5, 4, 4}, {1, 3, 1, 4}, {3, 1, 4, 1}, {1, 7, 1, 5}, {7, 1, 5, 1}};
 
 /* Below so many input channels the transforms cost more than they save. */
 enum { WINOGRAD_MIN_CHANNELS = 16 };
