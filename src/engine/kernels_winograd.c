@@ -4,14 +4,14 @@
  * points: y = A^T [(G g) * (B^T d)]. B depends on n alone: its points are 0, 1, -1, 2, -2, infinity for n = 6 (kernels
  * of 3: four outputs), and 1/2, -1/2 besides for n = 8 (kernels of 5: four outputs). Along an axis on which the kernel
  * has length 1 there is nothing to transform (n = 1). Over all channels the products at one point are a product of
- * matrices. The kernel's transform G g is made once, in conv_own.c. The errors of F(4,3) and F(4,5) along both axes were
- * measured as 3.6e-6 and 5.1e-6 of the largest output (of F(6,3): 1e-5, which is why 3x3 has no larger tiles).
+ * matrices. The kernel's transform G g is made once, in conv_own.c. Errors were measured, in units of the largest
+ * output, as 3.6e-6 of F(4,3) and 5.1e-6 of F(4,5) along both axes (of F(6,3) 1e-5: 3x3 has no such tiles).
  *
  * A kernel of length 7 is split: its first 4 taps and its last 3 are kernels of their own, F(5,4) with n = 8 and F(5,3)
  * with n = 7, whose points are the same but for one (-1/2). Their outputs are added, which at a common point is to add
  * the products: one sum over twice as many terms. That takes 3 multiplications an output where F(2,7) takes 4, and is
- * no less exact; F(3,7) (also 3) and F(6,4) + F(6,3) (2.8) lose digits. Measured, in units of the largest output: F(3,7)
- * 1.2e-5, F(6,4) + F(6,3) 8e-6, F(2,7) 2.1e-6, F(5,4) + F(5,3) 1.5e-6, a plain sum 0.9e-6.
+ * no less exact; F(3,7) (also 3) and F(6,4) + F(6,3) (2.8) lose digits. Measured likewise: F(3,7) 1.2e-5, F(6,4) and
+ * F(6,3) 8e-6, F(2,7) 2.1e-6, F(5,4) + F(5,3) 1.5e-6, a plain sum 0.9e-6.
  *
  * The formulas are Toom and Cook's: with M(x) = product over the finite points p of (x - p), row p of B^T holds the
  * coefficients of M(x) / (x - p), the last one those of M(x); row k of A^T holds p^k. */
