@@ -10,28 +10,33 @@ static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
 /* ------------------------------------------------------------------ which kernel */
 
-/* The kernels that the Winograd code knows, and the outputs of a tile. */
+/* The kernels that the Winograd code knows, and the outputs of a tile. Where there are two sizes, the second one is the
+ * less exact. */
 static const struct { size_t kernel_h, kernel_w, tile_h, tile_w; } WINOGRAD[] = {
-    {3, 3, 4, 4}, {5, 5, 4, 4}, {1, 3, 1, 4}, {3, 1, 4, 1}, {1, 7, 1, 5}, {7, 1, 5, 1}};
+    {3, 3, 4, 4}, {3, 3, 5, 5}, {5, 5, 4, 4}, {1, 3, 1, 4}, {3, 1, 4, 1}, {1, 7, 1, 5}, {7, 1, 5, 1}};
 
 /* Below so many input channels the transforms cost more than they save. */
 enum { WINOGRAD_MIN_CHANNELS = 16 };
 
 /* Find the tile for a kernel; false: Winograd's method is not for it, or more work than a plain product. */
 static bool choose_winograd(const struct conv_shape *shape, struct conv_own *conv) {
+    enum { WORTH_DIGITS_PERCENT = 85 }; /* multiplications that a less exact tile may take of those of the one before */
     const struct window *window = &shape->window;
     if (window->stride_h != 1 || window->stride_w != 1 || window->dilation_h != 1 || window->dilation_w != 1 ||
         shape->in_c < WINOGRAD_MIN_CHANNELS)
         return false;
+    size_t most = shape->out_h * shape->out_w * window->kernel_h * window->kernel_w;
     for (size_t i = 0; i < sizeof WINOGRAD / sizeof *WINOGRAD; i++) {
+        const size_t tile_h = WINOGRAD[i].tile_h, tile_w = WINOGRAD[i].tile_w;
         if (WINOGRAD[i].kernel_h != window->kernel_h || WINOGRAD[i].kernel_w != window->kernel_w) continue;
-        conv->tile_h = WINOGRAD[i].tile_h;
-        conv->tile_w = WINOGRAD[i].tile_w;
-        const size_t n_planes = CONV_PLANES(conv->tile_h, conv->tile_w, *window);
-        const size_t n_tiles = ceil_div(shape->out_h, conv->tile_h) * ceil_div(shape->out_w, conv->tile_w);
-        return n_tiles * n_planes < shape->out_h * shape->out_w * window->kernel_h * window->kernel_w;
+        const size_t n_products = CONV_PLANES(tile_h, tile_w, *window) * ceil_div(shape->out_h, tile_h) *
+                                  ceil_div(shape->out_w, tile_w);
+        if (n_products >= most) continue;
+        most = n_products * WORTH_DIGITS_PERCENT / 100;
+        conv->tile_h = tile_h;
+        conv->tile_w = tile_w;
     }
-    return false;
+    return conv->tile_h > 0;
 }
 
 /* ------------------------------------------------------------------ portions */
@@ -55,7 +60,7 @@ static void plan_winograd(struct conv_own *conv) {
     const struct conv_shape *shape = &conv->shape;
     const size_t n_planes = CONV_PLANES(conv->tile_h, conv->tile_w, shape->window);
     const size_t tile_floats = n_planes * (shape->in_c + shape->out_c), tiles_w = ceil_div(shape->out_w, conv->tile_w);
-    const bool has_large_weights = shape->in_c * shape->out_c > LARGE_WEIGHTS;
+    const bool has_large_weights = shape->in_c * shape->out_c >= LARGE_WEIGHTS;
     conv->block = clamp((has_large_weights ? MOST_FLOATS : CACHE_FLOATS) / tile_floats, LEAST_TILES, MOST_TILES);
     conv->method = CONV_WINOGRAD;
     conv->unit_pixels = conv->tile_h * shape->out_w;

@@ -2,10 +2,12 @@
  *
  * Along each axis a tile of m outputs of a kernel of length r is found from n = m + r - 1 inputs d by multiplying at n
  * points: y = A^T [(G g) * (B^T d)]. B depends on n alone: its points are 0, 1, -1, 2, -2, infinity for n = 6 (kernels
- * of 3: four outputs), and 1/2, -1/2 besides for n = 8 (kernels of 5: four outputs). Along an axis on which the kernel
- * has length 1 there is nothing to transform (n = 1). Over all channels the products at one point are a product of
- * matrices. The kernel's transform G g is made once, in conv_own.c. Errors were measured, in units of the largest
- * output, as 3.6e-6 of F(4,3) and 5.1e-6 of F(4,5) along both axes (of F(6,3) 1e-5: 3x3 has no such tiles).
+ * of 3: four outputs), 1/2 besides for n = 7 (five outputs), and -1/2 for n = 8 (kernels of 5: four outputs). Along an
+ * axis on which the kernel has length 1 there is nothing to transform (n = 1). Over all channels the products at one
+ * point are a product of matrices. The kernel's transform G g is made once, in conv_own.c.
+ *
+ * The larger a tile, the fewer multiplications and digits. Errors were measured, in units of the largest output, as
+ * 3.6e-6 of F(4,3) along both axes, 6.3e-6 of F(5,3), 1e-5 of F(6,3), which is not used, and 5.1e-6 of F(4,5).
  *
  * A kernel of length 7 is split: its first 4 taps and its last 3 are kernels of their own, F(5,4) with n = 8 and F(5,3)
  * with n = 7, whose points are the same but for one (-1/2). Their outputs are added, which at a common point is to add
@@ -76,6 +78,7 @@ INLINE void transform_7(vec d[7]) {
 /* B^T d, in place. */
 INLINE void transform_input(size_t n, vec *d) {
     if (n == 6) transform_6(d);
+    if (n == 7) transform_7(d);
     if (n == 8) transform_8(d);
 }
 
@@ -90,8 +93,8 @@ INLINE void transform_output(size_t n, size_t m, vec *d) {
         d[2] = PLUS(sum_1, 4.0f, sum_2);
         d[3] = PLUS(difference_1, 8.0f, difference_2);
     }
-    if (n == 8) {
-        const vec sum_half = d[5] + d[6], difference_half = d[5] - d[6];
+    if (n >= 7) {
+        const vec sum_half = n == 8 ? d[5] + d[6] : d[5], difference_half = n == 8 ? d[5] - d[6] : d[5];
         d[0] += sum_half;
         d[1] = PLUS(d[1], 0.5f, difference_half);
         d[2] = PLUS(d[2], 0.25f, sum_half);
@@ -195,10 +198,12 @@ INLINE void finish(size_t n_h, size_t n_w, size_t m_h, size_t m_w, const float *
         finish(N_H, N_W, M_H, M_W, in, plane, bias, is_relu, out, row_floats, pixel_floats);                         \
     }
 TRANSFORM(3x3, 6, 6)
+TRANSFORM(3x3_large, 7, 7)
 TRANSFORM(5x5, 8, 8)
 TRANSFORM(1x3, 1, 6)
 TRANSFORM(3x1, 6, 1)
 FINISH(3x3, 6, 6, 4, 4)
+FINISH(3x3_large, 7, 7, 5, 5)
 FINISH(5x5, 8, 8, 4, 4)
 FINISH(1x3, 1, 6, 1, 4)
 FINISH(3x1, 6, 1, 4, 1)
@@ -213,6 +218,7 @@ struct kind {
     finish_function *finish;
 };
 static const struct kind KINDS[] = {{6, 6, 4, 4, 36, false, transform_3x3, finish_3x3},
+                                    {7, 7, 5, 5, 49, false, transform_3x3_large, finish_3x3_large},
                                     {8, 8, 4, 4, 64, false, transform_5x5, finish_5x5},
                                     {1, 6, 1, 4, 6, false, transform_1x3, finish_1x3},
                                     {6, 1, 4, 1, 6, false, transform_3x1, finish_3x1},
