@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
+#include "base/hash_cache.h"
 #include "base/memory.h"
 #include "fetch/download.h"
 
@@ -33,7 +33,7 @@ struct fetch {
 
 bool fetch_is_right(const char *path, const char *md5, char hex[HASH_HEX_BYTES]) {
     hex[0] = '\0';
-    if (access(path, F_OK) || hash_file(HASH_MD5, path, hex)) return false;
+    if (access(path, F_OK) || hash_file_cached(HASH_MD5, path, hex)) return false;
     return !strcasecmp(hex, md5);
 }
 

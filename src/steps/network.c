@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash_cache.h"
 #include "base/memory.h"
 #include "engine/isa.h"
 #include "fetch/cache.h"
@@ -98,7 +99,7 @@ filtags_status network_open(const filtags_options *options, const filtags_callba
     size_t n_layers;
     filtags_status status = check_options(options);
     if (!status) status = options->network ? open_known(options, callbacks, &opened) : open_own(options, &opened);
-    if (!status) status = hash_file(HASH_SHA256, opened.path, opened.sha256);
+    if (!status) status = hash_file_cached(HASH_SHA256, opened.path, opened.sha256);
     if (!status) status = isa_resolve((filtags_isa)options->isa, &opened.isa);
     if (status) goto fail;
     filtags_model_input_shape(opened.model, opened.shape);
