@@ -1,7 +1,9 @@
 /* conv_own.h - convolutions by kernels of our own: which one a shape gets, its weights, and in which portions it runs.
  *
  * All of that is a function of the convolution's shape and the instruction set alone, so that a run can be repeated to
- * the bit: never of the number of pictures or threads. */
+ * the bit: never of the number of pictures or threads. The rules were written by hand after what bench/conv_time
+ * measures. To take oneDNN's convolution wherever it was the faster one would have saved 0.4 % of InceptionV3's
+ * convolutions, 0.5 % of VGG16's and 2.1 % of ResNet50's (AVX-512). */
 #ifndef FILTAGS_ENGINE_CONV_OWN_H
 #define FILTAGS_ENGINE_CONV_OWN_H
 

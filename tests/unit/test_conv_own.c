@@ -169,6 +169,9 @@ static void sizes(void **state) {
     check_shape(300, 1, 16, 33, WINDOWS[0], false);
     check_shape(41, 43, 16, 16, WINDOWS[0], true);
     check_shape(15, 15, 128, 144, WINDOWS[0], true);
+    check_shape(35, 34, 20, 18, WINDOWS[0], true);
+    check_shape(17, 17, 40, 34, WINDOWS[2], true); /* kernels that are split, and tiles that are not whole */
+    check_shape(17, 17, 40, 34, WINDOWS[3], false);
     check_shape(7, 7, 600, 130, WINDOWS[6], true); /* more terms than are summed at a time */
     check_shape(3, 3, 513, 33, WINDOWS[0], true);
 }
@@ -226,8 +229,52 @@ static void not_finite(void **state) {
         }
 }
 
+/* What is chosen for a square picture depends on its shape: the same with other weights, on every instruction set. */
+static void check_choice(size_t size, size_t c_in, size_t c_out, struct window window, enum conv_method method,
+                         size_t tile_h, size_t tile_w) {
+    struct conv_shape shape = {.in_h = size, .in_w = size, .in_c = c_in, .out_c = c_out, .groups = 1, .window = window};
+    const struct padding *padding = &window.padding;
+    shape.out_h = outputs(size, padding->top, padding->bottom, window.kernel_h, window.stride_h, window.dilation_h);
+    shape.out_w = outputs(size, padding->left, padding->right, window.kernel_w, window.stride_w, window.dilation_w);
+    for (filtags_isa wanted = FILTAGS_ISA_PORTABLE; wanted <= FILTAGS_ISA_AVX512; wanted++)
+        for (int round = 0; round < 2; round++) {
+            filtags_isa isa;
+            struct conv_own *conv = NULL;
+            if (isa_resolve(wanted, &isa)) continue;
+            float *kernel = random_values(window.kernel_h * window.kernel_w * c_in * c_out, round ? 1e-30f : 1);
+            assert_int_equal(conv_own_create(kernels_for(isa), &shape, kernel, round ? kernel : NULL, &conv),
+                             FILTAGS_OK);
+            assert_non_null(conv);
+            if (conv->method != method || conv->tile_h != tile_h || conv->tile_w != tile_w)
+                fail_msg("%zux%zux%zu -> %zu, window %zux%zu: method %d, tiles %zux%zu", size, size, c_in, c_out,
+                         window.kernel_h, window.kernel_w, (int)conv->method, conv->tile_h, conv->tile_w);
+            conv_own_destroy(conv);
+            free(kernel);
+        }
+}
+
+static void choices(void **state) {
+    (void)state;
+    const struct window strided = {3, 3, 2, 2, 1, 1, {1, 1, 1, 1}};
+    check_choice(14, 32, 32, WINDOWS[0], CONV_WINOGRAD, 5, 5); /* 9 tiles of 49 products for 16 of 36 */
+    check_choice(35, 32, 32, WINDOWS[0], CONV_WINOGRAD, 5, 5);
+    check_choice(28, 32, 32, WINDOWS[0], CONV_WINOGRAD, 4, 4); /* as many products with either */
+    check_choice(7, 32, 32, WINDOWS[0], CONV_WINOGRAD, 4, 4);
+    check_choice(71, 32, 32, WINDOWS[0], CONV_WINOGRAD, 4, 4); /* 5 % fewer are not worth the digits */
+    check_choice(35, 32, 32, WINDOWS[1], CONV_WINOGRAD, 4, 4);
+    check_choice(17, 32, 32, WINDOWS[2], CONV_WINOGRAD, 1, 5);
+    check_choice(17, 32, 32, WINDOWS[3], CONV_WINOGRAD, 5, 1);
+    check_choice(8, 32, 32, WINDOWS[4], CONV_WINOGRAD, 1, 4);
+    check_choice(14, 15, 32, WINDOWS[0], CONV_GEMM, 0, 0); /* too few channels for transforms */
+    check_choice(1, 32, 32, WINDOWS[0], CONV_GEMM, 0, 0);  /* more products than without */
+    check_choice(14, 32, 32, WINDOWS[6], CONV_GEMM, 0, 0);
+    check_choice(14, 32, 32, strided, CONV_GEMM, 0, 0);
+    check_choice(14, 3, 32, strided, CONV_ROWS, 0, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(channels), cmocka_unit_test(sizes), cmocka_unit_test(paddings),
-                                       cmocka_unit_test(strides), cmocka_unit_test(not_finite)};
+                                       cmocka_unit_test(strides), cmocka_unit_test(not_finite),
+                                       cmocka_unit_test(choices)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
