@@ -323,8 +323,8 @@ static filtags_status keep_slot(struct tag_reader *reader, struct slot *slot) {
     size_t n_filters = slot->tags.n_filters;
     filtags_status status = FILTAGS_OK;
     reader->n_kept += slot->tags.offset[n_filters];
+    if (reader->is_ranked) return rank_slot(reader, slot); /* also where new labels have made ranks the larger ones */
     if (!reader->may_rank || reader->n_kept <= (uint64_t)n_filters * reader->to->n_labels) return FILTAGS_OK;
-    if (reader->is_ranked) return rank_slot(reader, slot);
     reader->is_ranked = reader->is_nested = true;
     for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
         struct slot_list *list = &reader->lists[rule];
