@@ -45,7 +45,9 @@ static void print_option(FILE *to, const filtags_option *option) {
 static void print_exit_status(FILE *to) {
     fputs(".SH EXIT STATUS\n.TP\n0\nDone.\n.TP\n1\nFailed; a message on the standard error says why.\n.TP\n2\nWrong "
           "usage.\n"
-          ".TP\n130, 143\nStopped by Ctrl\\-C (SIGINT) or a kill (SIGTERM).\n", to);
+          ".TP\n130, 143\nStopped by Ctrl\\-C (SIGINT) or a kill (SIGTERM). Of activations, evaluate and "
+          "pipeline the same command goes on "
+          "from there.\n", to);
 }
 
 void man_print_command(FILE *to, const filtags_command *command) {

@@ -236,7 +236,7 @@ static void report(const struct activations_run *run, double total_sec) {
 static filtags_status write_files(struct activations_run *run) {
     struct run_record record = {0};
     struct step *step = run->step;
-    struct run_number numbers[14] = {{"counts", "n_classes", (double)run->sums.n_classes},
+    struct run_number numbers[15] = {{"counts", "n_classes", (double)run->sums.n_classes},
                                      {"counts", "n_train", (double)run->pictures.n_all},
                                      {"counts", "n_test", (double)filtags_dataset_n_test(run->dataset)},
                                      {"counts", "n_pictures_run", (double)run->pictures.n_files},
@@ -252,6 +252,8 @@ static filtags_status write_files(struct activations_run *run) {
         numbers[n_numbers++] = (struct run_number){"counts", "n_top_images", (double)run->sums.top.n_top};
     if (step->team)
         numbers[n_numbers++] = (struct run_number){"counts", "n_processes", (double)teamwork_n_processes(step->team)};
+    if (run->totals.n_before)
+        numbers[n_numbers++] = (struct run_number){"counts", "n_pictures_before", (double)run->totals.n_before};
     if (step->options->store)
         numbers[n_numbers++] = (struct run_number){"counts", "n_pictures_stored", (double)run->totals.n_stored};
     filtags_status status = describe(run, &record);

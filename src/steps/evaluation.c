@@ -356,8 +356,9 @@ size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
     memcpy(numbers, listed, sizeof listed);
     if (run->step->team)
         numbers[n++] = (struct run_number){"counts", "n_processes", (double)teamwork_n_processes(run->step->team)};
-    if (options->store)
-        numbers[n++] = (struct run_number){"counts", "n_pictures_stored", (double)run->totals.n_stored};
+    if (run->totals.n_before)
+        numbers[n++] = (struct run_number){"counts", "n_pictures_before", (double)run->totals.n_before};
+    if (options->store) numbers[n++] = (struct run_number){"counts", "n_pictures_stored", (double)run->totals.n_stored};
     return n;
 }
 

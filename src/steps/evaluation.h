@@ -57,7 +57,7 @@ void evaluation_append_info(const struct evaluation *run, struct buffer *to);
 FILTAGS_MUST_USE filtags_status evaluation_describe(struct evaluation *run, const char *command);
 
 /* List run.json's counts and timings; returns how many. */
-enum { EVALUATION_MOST_NUMBERS = 13 };
+enum { EVALUATION_MOST_NUMBERS = 14 };
 size_t evaluation_list_numbers(const struct evaluation *run, size_t n_classes,
                                struct run_number numbers[EVALUATION_MOST_NUMBERS]);
 

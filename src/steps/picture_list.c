@@ -57,7 +57,7 @@ void picture_list_free(struct picture_list *list) {
 }
 
 double picture_list_rate(const struct picture_list *list, const struct runner_totals *totals) {
-    return totals->elapsed_sec > 0 ? (double)list->n_files / totals->elapsed_sec : 0;
+    return totals->elapsed_sec > 0 ? (double)(list->n_files - totals->n_before) / totals->elapsed_sec : 0;
 }
 
 void picture_list_report(const struct picture_list *list, const struct runner_totals *totals, struct buffer *to) {

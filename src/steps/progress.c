@@ -175,6 +175,22 @@ static filtags_status name_file(struct progress *progress, const char *save_dir)
     return progress->path ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
 }
 
+/* What a kill left while the file was created or written anew. With the lock. */
+static void remove_unfinished(const struct progress *progress, const char *save_dir) {
+    const char *name = path_base(progress->path);
+    const size_t n = strlen(name);
+    DIR *folder = opendir(save_dir);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        const char *found = entry->d_name;
+        const bool is_temporary = *found == '.' && strncmp(found + 1, name, n) == 0;
+        if (!is_temporary && !(strncmp(found, name, n) == 0 && strcmp(found + n, ".new") == 0)) continue;
+        char *path = path_join(save_dir, found);
+        if (path) unlink(path);
+        free(path);
+    }
+    if (folder) closedir(folder);
+}
+
 /* --restart: what another process has open, it keeps. */
 static filtags_status discard_old(struct progress *progress) {
     bool was_there;
@@ -240,6 +256,7 @@ filtags_status progress_open(struct step *step, const char *kind, const char *ne
     if (!status) status = name_file(progress, step->options->save_dir);
     if (!status && step->options->restart) status = discard_old(progress);
     if (!status) status = progress_file_open(progress->path, &progress->head, &progress->is_found, &progress->file);
+    if (!status) remove_unfinished(progress, step->options->save_dir);
     if (!status && progress->is_found) status = check_head(progress);
     if (!status && progress->is_found) status = adopt_run(progress);
     if (!status && step->is_resumed)

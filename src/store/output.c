@@ -193,6 +193,15 @@ filtags_status output_continue(const char *save_dir, const char *run_id, const c
     return status ? status : open_output(save_dir, run_id, kind, network, callbacks, false, output);
 }
 
+/* A file that was given its name and was not rid of the temporary one yet has both. */
+static void remove_hidden(const char *save_dir, const char *run_id, const char *kind) {
+    struct leftovers list = {0};
+    filtags_status status = list_leftovers(save_dir, run_id, kind, true, &list);
+    for (size_t i = 0; !status && i < list.n; i++)
+        if (*path_base(list.paths[i]) == '.') unlink(list.paths[i]);
+    free_leftovers(&list);
+}
+
 static int compare_paths(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 filtags_status output_find_finished(const char *save_dir, const char *run_id, const char *kind,
@@ -211,6 +220,7 @@ filtags_status output_find_finished(const char *save_dir, const char *run_id, co
         *n_files = 0;
         return FILTAGS_OK;
     }
+    remove_hidden(save_dir, run_id, kind);
     char *main_path = list.paths[place];
     memmove(list.paths + 1, list.paths, place * sizeof *list.paths);
     list.paths[0] = main_path;

@@ -303,7 +303,9 @@ def test_killed_between_names_and_removal(few, tmp_path):
     saved = progress.read_bytes()
     first = steps.run(*command(few, out)).stdout
     progress.write_bytes(saved)
+    main = steps.main_file(out, "QFA")
     before = {path: state for path, state in steps.snapshot(out).items() if path != progress}
+    os.link(main, main.with_name(f".{main.name}.a1b2c3"))
     second = steps.run(*command(few, out)).stdout
     assert steps.snapshot(out) == before
     assert "this was done already, by the run " in second
@@ -396,3 +398,18 @@ def test_full_disk_at_a_checkpoint(few, tmp_path):
 def test_usage(few, tmp_path):
     for wrong in ("-1", "x", ""):
         steps.run(*command(few, tmp_path, f"--checkpoint-interval={wrong}"), status=2)
+
+
+def test_second_signal_ends_at_once(many, tmp_path):
+    """Whether it comes while the first one's checkpoint is written or later, the next run goes on."""
+    out = folder(tmp_path, "out")
+    words = command(many, out, "--checkpoint-interval", 60)
+    with start([*words, "-v"]) as process:
+        process.stderr.readline()  # it has begun
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=steps.TIMEOUT_SEC)
+    assert process.returncode in (-signal.SIGINT, 130), err
+    steps.run(*words)
+    assert_clean(out)
