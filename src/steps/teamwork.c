@@ -565,6 +565,7 @@ static filtags_status check_all_done(struct teamwork *work) {
 
 static void add_totals(const struct teamwork *work, double elapsed_sec, struct runner_totals *totals) {
     totals->n_bad = work->job->tally->n_bad;
+    totals->n_before = work->n_before;
     totals->elapsed_sec = elapsed_sec;
     for (size_t i = 1; i < work->size; i++) {
         totals->decode_sec += work->helpers[i].decode_sec;
