@@ -36,9 +36,9 @@ FILTAGS_MUST_USE filtags_status output_continue(const char *save_dir, const char
                                                 const char *network, const filtags_callbacks *callbacks,
                                                 struct output **output);
 
-/* List the files of a run and kind, logs excepted, if its main one, which is named last and ends in main_suffix,
- * is there; *n_files is 0 where it isn't. The main file is files[0]. The caller frees the list. Temporary names that a kill
- * left of a finished run are removed. */
+/* List the files of a run and kind, logs excepted, if its main one is there, which is named last and ends in
+ * main_suffix; *n_files is 0 where it isn't. The main file is files[0]. The caller frees the list. Temporary names that
+ * a kill left of a finished run are removed. */
 FILTAGS_MUST_USE filtags_status output_find_finished(const char *save_dir, const char *run_id, const char *kind,
                                                      const char *main_suffix, char ***files, size_t *n_files);
 

