@@ -1,4 +1,6 @@
-"""Several processes under mpirun: the bytes of one process, whoever does which picture, fails or is killed."""
+"""Several processes under mpirun: the bytes of one process, whoever does which picture, fails or is killed.
+
+For MPICH: meson setup build/mpich -Dmpi_package=mpich, and FILTAGS_MPIRUN=mpirun.mpich."""
 import json
 import os
 import re
@@ -32,7 +34,8 @@ def mpirun(*words):
 def environment(**variables):
     """For tests alone: root may run it. MPI keeps memory to its end, which is not ours to judge."""
     return {**os.environ, "LC_ALL": "C", "TERM": "dumb", "OMPI_ALLOW_RUN_AS_ROOT": "1",
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "ASAN_OPTIONS": "detect_leaks=0", **variables}
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PRTE_ALLOW_RUN_AS_ROOT": "1",
+            "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "ASAN_OPTIONS": "detect_leaks=0", **variables}
 
 
 def start(words, **variables):
