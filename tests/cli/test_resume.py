@@ -254,7 +254,7 @@ def test_foreign(few, tmp_path):
                           (another.read_bytes(), "the progress of this command expected, found that of another")):
         progress.write_bytes(bad)
         assert f"{progress}: {expected}" in steps.fail(*command(few, out))
-        assert progress.read_bytes() == bad
+        assert bad.startswith(progress.read_bytes()), "at most an unfinished end is cut off"
     progress.unlink()
     progress.mkdir()
     assert f"{progress}: cannot be opened for writing: Is a directory" in steps.fail(*command(few, out))

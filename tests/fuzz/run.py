@@ -5,7 +5,8 @@ python3 run.py --program BUILD/tests/fuzz/fuzz_NAME --work FOLDER (--runs N | --
 libhdf5 crashes on some files. The product reads such files in another process; a target that reads HDF5 runs in the
 fuzzer's own process here (a fork takes far longer than most files) and ends it with status 77 when the failure is
 libhdf5's. Then a new one goes on, and the failures are counted. Whatever else ends a fuzzer is run again on its own: it
-counts as a crash of ours where it happens again, with the isolation that fuzz_rehearse gives.
+counts as a crash of ours where it happens again, with the isolation that fuzz_rehearse gives. With --reader that is the
+program which reads HDF5 in the product: slower, and libhdf5's failures are malformed files.
 """
 import argparse
 import os
@@ -32,8 +33,10 @@ def make_command(options, target, n_runs, seconds):
     corpus.mkdir(parents=True, exist_ok=True)
     crashes.mkdir(exist_ok=True)
     timeout = 1 if options.strict and target not in ISOLATED else 30
+    # of the isolated ones ASan's limit (fuzz) lets malloc fail, as the limit of the product's reader does
+    most_malloc = 0 if target in ISOLATED else 1024
     command = [options.program, f"-max_len={MOST_BYTES.get(target, OTHER_MOST_BYTES)}", "-rss_limit_mb=1024",
-               "-malloc_limit_mb=1024", f"-timeout={timeout}", "-print_funcs=0",
+               f"-malloc_limit_mb={most_malloc}", f"-timeout={timeout}", "-print_funcs=0",
                f"-artifact_prefix={crashes}/{target}-"]
     if n_runs is not None:
         command.append(f"-runs={n_runs}")
@@ -74,6 +77,8 @@ def fuzz(options, target):
     n_done = n_library = n_vanished = most_mb = 0
     start = time.monotonic()
     environment = dict(os.environ, FILTAGS_FUZZ_IN_PROCESS="1", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
+    if target in ISOLATED:
+        environment["ASAN_OPTIONS"] = "max_allocation_size_mb=1024:allocator_may_return_null=1"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     while True:
         n_left = None if options.runs is None else options.runs - n_done
@@ -109,7 +114,10 @@ def main():
     parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--strict", action="store_true", help="an execution of more than a second is a failure")
+    parser.add_argument("--reader", type=pathlib.Path, help="filtags-read of a build without sanitizers")
     options = parser.parse_args()
+    if options.reader:
+        os.environ["FILTAGS_READER"] = str(options.reader.resolve())
     if options.runs is None and options.seconds is None:
         parser.error("--runs or --seconds is missing")
     options.program = options.program.resolve()

@@ -8,7 +8,7 @@ import pytest
 import places
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGES = ("filtags", "libfiltags0", "libfiltags-dev")
+PACKAGES = ("filtags", "libfiltags0", "libfiltags-dev", "filtags-mpi")
 
 
 def package_file(name):
@@ -52,8 +52,9 @@ def test_dependencies():
     version = field("libfiltags0", "Version")
     for name in ("filtags", "libfiltags-dev"):
         assert f"libfiltags0 (= {version})" in field(name, "Depends")
+    assert "openmpi" in field("filtags-mpi", "Depends")
     needed = re.findall(r"[^\s,|]+(?= \(|,|$)", field("libfiltags0", "Depends"))
-    for library in ("libc6", "libdnnl", "libhdf5", "libjansson4", "libcurl", "libtiff", "libzip"):
+    for library in ("libc6", "libdnnl", "libhdf5", "libjansson4", "libcurl", "libtiff", "libzip", "libseccomp"):
         assert any(package.startswith(library) for package in needed), (library, needed)
     assert not any(package.startswith("libfiltags") for package in needed)
 
@@ -66,6 +67,8 @@ def test_files_of_each_package(roots):
             "usr/share/zsh/vendor-completions/_filtags",
             "usr/share/fish/vendor_completions.d/filtags.fish"} <= files["filtags"]
     assert {"usr/include/filtags.h", "usr/share/doc/libfiltags-dev/examples/minimal.c"} <= files["libfiltags-dev"]
+    assert any(path.endswith("/filtags/filtags-read") for path in files["libfiltags0"])
+    assert any(path.endswith("/filtags/filtags_mpi.so") for path in files["filtags-mpi"])
     assert not any(path.startswith("usr/bin") or "/man/" in path for path in files["libfiltags0"])
     assert not any(path.endswith((".h", "/libfiltags.so", ".pc")) for path in files["libfiltags0"] | files["filtags"])
     for name in PACKAGES:
