@@ -61,7 +61,7 @@ inside sh -c 'cd /tmp && cp /usr/share/doc/libfiltags-dev/examples/minimal.c . &
     ./minimal demo/fashion.keras demo/images/Sandal/Sandal_0003.png' | grep -q '^top_conv  *filter   74 of   96'
 
 step "removed again"
-inside apt-get purge -q -y filtags libfiltags0 libfiltags-dev >>"$log" 2>&1
+inside apt-get purge -q -y filtags filtags-mpi libfiltags0 libfiltags-dev >>"$log" 2>&1
 list >"$root/tmp/after"
 diff "$root/tmp/before" "$root/tmp/after"
 echo "the packages install, work and leave nothing behind"
