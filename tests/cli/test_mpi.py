@@ -70,7 +70,7 @@ def folder(tmp_path, name):
 
 def contents(out, kind):
     """The bytes of a step's pickles and info text, without the runID."""
-    return {path.name[16:].lstrip("bcd"): path.read_bytes()
+    return {path.name[15:].lstrip("bcdefgh"): path.read_bytes()
             for path in steps.found(out, f"*-{kind}-*") if path.suffix in (".pkl", ".txt")}
 
 
