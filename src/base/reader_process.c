@@ -63,12 +63,15 @@ static filtags_status find_program(char **program) {
     }
     for (char *place = places.data, *end; (end = strchr(place, '\n')); place = end + 1) {
         *end = '\0';
-        bool is_there = access(place, X_OK) == 0;
-        if (is_there) *program = memory_copy_string(place);
+        filtags_status status = access(place, X_OK) == 0 ? FILTAGS_OK : FILTAGS_ERROR_IO;
+        bool is_missing = status && (errno == ENOENT || errno == ENOTDIR);
+        if (!status && !(*program = memory_copy_string(place))) status = FILTAGS_ERROR_MEMORY;
+        if (status == FILTAGS_ERROR_IO && !is_missing)
+            status = error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be used", place);
         *end = ',';
-        if (is_there) {
+        if (!is_missing) {
             buffer_free(&places);
-            return *program ? FILTAGS_OK : FILTAGS_ERROR_MEMORY;
+            return status;
         }
     }
     places.data[places.size_bytes - 1] = '\0';

@@ -101,8 +101,9 @@ filtags_status image_check_ratio(const struct image_source *source, size_t width
 filtags_status image_check_memory(const struct image_source *source, size_t n_bytes) {
     static const size_t limit_bytes = (size_t)1 << 30;
     if (n_bytes <= limit_bytes) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_MEMORY, "%s: a picture that takes at most %zu bytes to decode expected, found %zu",
-                     source->path, limit_bytes, n_bytes);
+    return error_set(FILTAGS_ERROR_UNSUPPORTED,
+                     "%s: a picture that takes at most %zu bytes to decode expected, found %zu", source->path,
+                     limit_bytes, n_bytes);
 }
 
 void image_free(struct image *image) {

@@ -73,7 +73,7 @@ FILTAGS_MUST_USE filtags_status image_allocate(const struct image_source *source
  * many pixels, the most that its format can do. UNSUPPORTED. */
 FILTAGS_MUST_USE filtags_status image_check_ratio(const struct image_source *source, size_t width, size_t height,
                                                   size_t n_free_pixels, size_t most_pixels_per_byte);
-/* Check what a decoder is going to have in memory, the picture included, against 1 GiB. MEMORY. */
+/* Check what a decoder is going to have in memory, the picture included, against 1 GiB. UNSUPPORTED. */
 FILTAGS_MUST_USE filtags_status image_check_memory(const struct image_source *source, size_t n_bytes);
 
 /* One decoder a format: the file has been told to be of it by its first bytes. */

@@ -358,7 +358,9 @@ static filtags_status open_and_lock(struct record_file *file, bool is_to_read, u
     if (fstat(file->fd, &info)) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be examined", file->path);
     if (!S_ISREG(info.st_mode)) return error_set(FILTAGS_ERROR_IO, "%s: a regular file expected", file->path);
     /* whoever had it locked may have removed or replaced it meanwhile */
-    if (stat(file->path, &named) || named.st_ino != info.st_ino || named.st_dev != info.st_dev)
+    bool is_named = stat(file->path, &named) == 0;
+    if (!is_named && errno != ENOENT) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be examined", file->path);
+    if (!is_named || named.st_ino != info.st_ino || named.st_dev != info.st_dev)
         return error_set(FILTAGS_ERROR_IO, "%s: %s", file->path, file->kind->in_use);
     *size_bytes = (uint64_t)info.st_size;
     return FILTAGS_OK;

@@ -35,7 +35,7 @@ def stored(out, kind):
 
 def contents(out, kind):
     """The bytes of a step's pickles and info text, without the runID."""
-    return {path.name[16:].lstrip("bcd"): path.read_bytes()
+    return {path.name[15:].lstrip("bcd"): path.read_bytes()
             for path in steps.found(out, f"*-{kind}-*") if path.suffix in (".pkl", ".txt")}
 
 

@@ -291,7 +291,10 @@ def problems_of_message(command, point, state, result):
         found.append(f"stderr has other lines: {text!r}")
     if not is_tool and (result.stdout or message.startswith(f"filtags {command.words[0]}: warning: ")):
         found.append(f"results or a warning at the end: {text!r}")
-    if point.cause != "short" and cause_text(point) not in message and not is_of_hdf5(state, message):
+    # a program cannot be started without memory: the system's words
+    is_told = point.cause == "short" or cause_text(point) in message
+    is_told |= point.kind == "memory" and os.strerror(errno.ENOMEM) in message
+    if not is_told and not is_of_hdf5(state, message):
         found.append(f"no {cause_text(point)!r} in {message!r}")
     # a full disk shows wherever the next buffer is written
     if point.mode == "once" and state.path.startswith("/") and shown_name(state.path) not in message:
@@ -299,12 +302,17 @@ def problems_of_message(command, point, state, result):
     return found
 
 
+def is_progress(path):
+    return os.path.basename(path).startswith(".filtags-") and path.endswith(".progress")
+
+
 def problems_of_failure(command, reference, state):
-    """After exit status 1: logs, and whole files of a part that was done, are all that may have come."""
+    """After exit status 1: logs, whole files of a part that was done, and what the next run goes on from, are all that
+    may have come."""
     found = []
     for path in reference.new_files(command):
         name = os.path.basename(path)
-        if name.endswith(("-info.log", "-warnings.log")):
+        if name.endswith(("-info.log", "-warnings.log")) or is_progress(path):
             continue
         if name.startswith("."):
             if state.function != "unlink":
@@ -370,8 +378,10 @@ def try_point(command, reference, point):
 
 def repeat(command, reference):
     """The same command, undisturbed, where the failed run left things as they are."""
+    is_resumed = False
     for path in reference.new_files(command):
-        if not path.endswith(".log"):
+        is_resumed |= is_progress(path)
+        if not path.endswith(".log") and not is_progress(path):
             os.unlink(path)
     logs = set(reference.new_files(command))
     result, _ = command.run()
@@ -379,8 +389,9 @@ def repeat(command, reference):
         return [f"the next run fails: {result.stderr!r}"]
     files = {normalized_name(path): contents(path) for path in reference.new_files(command) if path not in logs}
     differing = [name for name in reference.files if files.get(name) != reference.files[name]]
-    # what it took from the store, it says
-    differing = [name for name in differing if not (reference.changing and name.endswith((".log", "-run.json")))]
+    # what it took from the store, or was done already, it says
+    if is_resumed or reference.changing:
+        differing = [name for name in differing if not name.endswith((".log", "-run.json"))]
     return [f"the next run gives another {name}" for name in differing]
 
 
@@ -433,6 +444,7 @@ def test_each_failure(command):
         problems = try_point(command, reference, point)
         is_changed = any((pathlib.Path(path).read_bytes() if os.path.exists(path) else None) != bytes_
                          for path, bytes_ in reference.changing.items())
+        is_changed |= any(map(is_progress, reference.new_files(command)))
         if is_changed or i % 40 == 0 or i == len(points) - 1:
             problems += repeat(command, reference)
         found += [f"{point}: {problem}" for problem in problems]
