@@ -42,7 +42,8 @@ inside apt-get update -q >>"$log" 2>&1
 inside apt-get install -q -y --no-install-recommends man-db gcc libc6-dev pkg-config >>"$log" 2>&1
 # what the packages depend on comes first, so that the difference is theirs alone
 cp build/deb/*.deb "$root/tmp"
-depends=$(inside sh -c 'dpkg-deb -f /tmp/libfiltags0_*.deb Depends' | sed 's/([^)]*)//g; s/|[^,]*//g; s/,/ /g')
+depends=$(inside sh -c 'for package in libfiltags0 filtags-mpi; do dpkg-deb -f /tmp/${package}_*.deb Depends; done' |
+    sed 's/([^)]*)//g; s/|[^,]*//g; s/,/ /g; s/\(lib\)\?filtags0\?\>//g')
 # shellcheck disable=SC2086 # words
 inside apt-get install -q -y --no-install-recommends $depends >>"$log" 2>&1
 list >"$root/tmp/before"

@@ -46,6 +46,7 @@ static void list_places(struct buffer *places) {
     if (dladdr(PROGRAM, &library) && library.dli_fname && strchr(library.dli_fname, '/')) {
         char *folder = path_folder(library.dli_fname);
         size_t n = folder ? strlen(folder) : 0, n_tail = strlen("/" FILTAGS_LIBDIR);
+        if (!folder) places->has_failed = true;
         if (folder) buffer_printf(places, "%s/%s\n", folder, PROGRAM);
         if (n > n_tail && strcmp(folder + n - n_tail, "/" FILTAGS_LIBDIR) == 0)
             buffer_printf(places, "%.*s/%s/%s\n", (int)(n - n_tail), folder, FILTAGS_LIBEXECDIR, PROGRAM);
