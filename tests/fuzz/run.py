@@ -20,7 +20,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent
 LIBRARY_FAILED = 77
-ISOLATED = ("fuzz_hdf5", "fuzz_model") # they time each execution themselves: a second of the processor, whoever is slow
+ISOLATED = ("fuzz_hdf5", "fuzz_model") # they time each execution themselves, by the processor
 MOST_BYTES = {"fuzz_hdf5": 40000, "fuzz_model": 40000, "fuzz_keras_zip": 12000, "fuzz_keras_config": 4000,
               "fuzz_pickle": 2000, "fuzz_tags": 1500, "fuzz_listing": 1500, "fuzz_options": 400,
               "fuzz_class_index": 1000}

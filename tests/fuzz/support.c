@@ -120,8 +120,9 @@ const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:libhdf5"; }
 #endif
 
-static void set_timer(long seconds) {
-    const struct itimerval timer = {.it_value = {.tv_sec = seconds}};
+/* Processor time after which it is an endless loop. libhdf5 has many: a second for each would be most of the time. */
+static void set_timer(void) {
+    const struct itimerval timer = {.it_value = {.tv_usec = 200000}};
     setitimer(ITIMER_PROF, &timer, NULL);
 }
 
@@ -159,7 +160,7 @@ static void become_child(void) {
     is_child = true;
     dup2(nowhere, STDERR_FILENO);
     watch();
-    set_timer(1);
+    set_timer();
 }
 
 bool fuzz_rehearse(void (*act)(const uint8_t *data, size_t size), const uint8_t *data, size_t size) {
@@ -169,7 +170,7 @@ bool fuzz_rehearse(void (*act)(const uint8_t *data, size_t size), const uint8_t 
     if (!is_warm) is_warm = backtrace(&frame, 1) > 0; /* loads the unwinder here, not in a signal handler */
     if (getenv("FILTAGS_FUZZ_IN_PROCESS")) {
         if (n_runs++ == 0) watch();
-        set_timer(1);
+        set_timer();
         return true;
     }
     pid_t child = fork();
