@@ -227,10 +227,10 @@ static filtags_status describe(const struct activations_run *run, struct run_rec
 static void report(const struct activations_run *run, double total_sec) {
     struct buffer *to = &run->step->run->report;
     const struct runner_totals *totals = &run->totals;
-    buffer_printf(
-        to, "activations of %s: %zu classes, %zu train pictures, %zu layers, %zu filters; %.1f s (%.1f pictures/s)\n",
-        run->network.name, run->sums.n_classes, run->pictures.n_files - totals->n_bad, run->network.table.n_layers,
-        run->sums.n_filters, total_sec, picture_list_rate(&run->pictures, totals));
+    buffer_printf(to, "activations of %s: %zu classes, %zu train pictures, %zu layers, %zu filters", run->network.name,
+                  run->sums.n_classes, run->pictures.n_files - totals->n_bad, run->network.table.n_layers,
+                  run->sums.n_filters);
+    picture_list_report_time(&run->pictures, totals, total_sec, to);
     picture_list_report(&run->pictures, totals, to);
 }
 

@@ -56,12 +56,21 @@ void picture_list_free(struct picture_list *list) {
     *list = (struct picture_list){0};
 }
 
-double picture_list_rate(const struct picture_list *list, const struct runner_totals *totals) {
+/* Pictures a second; 0 where no time has passed. */
+static double picture_rate(const struct picture_list *list, const struct runner_totals *totals) {
     return totals->elapsed_sec > 0 ? (double)(list->n_files - totals->n_before) / totals->elapsed_sec : 0;
 }
 
+void picture_list_report_time(const struct picture_list *list, const struct runner_totals *totals, double total_sec,
+                              struct buffer *to) {
+    double rate = picture_rate(list, totals);
+    buffer_printf(to, "; %.1f s", total_sec);
+    if (rate > 0) buffer_printf(to, " (%.1f pictures/s)", rate); /* merge runs none */
+    buffer_append_text(to, "\n");
+}
+
 void picture_list_report(const struct picture_list *list, const struct runner_totals *totals, struct buffer *to) {
-    double rate = picture_list_rate(list, totals);
+    double rate = picture_rate(list, totals);
     if (totals->n_bad) {
         buffer_printf(to, "  %zu of %zu pictures could not be used: see the warnings log\n", totals->n_bad,
                       list->n_files);

@@ -22,10 +22,11 @@ void picture_list_keep_class(struct picture_list *list, const filtags_dataset *d
                              size_t class_index);
 void picture_list_free(struct picture_list *list);
 
+/* Append the end of a report's first line: the time it took, and the rate if pictures were run. */
+void picture_list_report_time(const struct picture_list *list, const struct runner_totals *totals, double total_sec,
+                              struct buffer *to);
+
 /* Append to a step's report what was left out, and how long all pictures would have taken. */
 void picture_list_report(const struct picture_list *list, const struct runner_totals *totals, struct buffer *to);
-
-/* Pictures a second; 0 where no time has passed. */
-double picture_list_rate(const struct picture_list *list, const struct runner_totals *totals);
 
 #endif
