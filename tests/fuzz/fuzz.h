@@ -19,8 +19,8 @@ const char *fuzz_file(const char *name, const void *bytes, size_t n_bytes);
 
 /* Do something in a child process first, and return whether it may be done in this one: false where it crashed in
  * libhdf5, or got no end there in a fifth of a second of the processor. What goes wrong in our own code happens here
- * once more, and is reported. A fork takes far longer than most files: with FILTAGS_FUZZ_IN_PROCESS there is none, and a
- * crash in libhdf5 ends the process with status 77, for run.py to start another. */
+ * once more, and is reported. A fork takes far longer than most files: with FILTAGS_FUZZ_IN_PROCESS there is none, and
+ * a crash in libhdf5 ends the process with status 77, for run.py to start another. */
 bool fuzz_rehearse(void (*act)(const uint8_t *data, size_t size), const uint8_t *data, size_t size);
 
 #endif
