@@ -115,14 +115,19 @@ static filtags_status parse_text(const struct option_row *row, const char *text,
     return FILTAGS_OK;
 }
 
-static filtags_status parse_size(const struct option_row *row, const char *text, struct picture_size *field) {
-    double height, width;
+/* Two whole numbers with one of the separators between them. */
+static bool parse_pair(const char *text, const char *separators, double *first, double *second) {
     char digits[32];
-    size_t n = strcspn(text, "xX");
-    if (!text[n] || n >= sizeof digits) goto wrong;
+    size_t n = strcspn(text, separators);
+    if (!text[n] || n >= sizeof digits) return false;
     memcpy(digits, text, n);
     digits[n] = '\0';
-    if (!parse_whole_number(digits, &height) || !parse_whole_number(text + n + 1, &width)) goto wrong;
+    return parse_whole_number(digits, first) && parse_whole_number(text + n + 1, second);
+}
+
+static filtags_status parse_size(const struct option_row *row, const char *text, struct picture_size *field) {
+    double height, width;
+    if (!parse_pair(text, "xX", &height, &width)) goto wrong;
     if (!is_in_range(row, height) || !is_in_range(row, width)) goto wrong;
     *field = (struct picture_size){.height = (size_t)height, .width = (size_t)width};
     return FILTAGS_OK;
@@ -134,12 +139,7 @@ wrong:
 /* "i/n" */
 static filtags_status parse_shard(const struct option_row *row, const char *text, struct shard *field) {
     double i, n;
-    char digits[32];
-    size_t length = strcspn(text, "/");
-    if (!text[length] || length >= sizeof digits) goto wrong;
-    memcpy(digits, text, length);
-    digits[length] = '\0';
-    if (!parse_whole_number(digits, &i) || !parse_whole_number(text + length + 1, &n)) goto wrong;
+    if (!parse_pair(text, "/", &i, &n)) goto wrong;
     if (!is_in_range(row, n) || i < 1 || i > n) goto wrong;
     *field = (struct shard){.i = (size_t)i, .n = (size_t)n};
     return FILTAGS_OK;
