@@ -56,6 +56,11 @@ multiply(size_t n_rows, size_t n_vecs, const struct gemm_block *block, const flo
     for (size_t r = 0; r < n_rows; r++)
 #pragma GCC unroll 2
         for (size_t v = 0; v < n_vecs; v++) sum[r][v] = (vec){0};
+    /* what the result is written to comes into cache meanwhile */
+#pragma GCC unroll 12
+    for (size_t r = 0; r < n_rows; r++)
+#pragma GCC unroll 2
+        for (size_t v = 0; v < n_vecs; v++) __builtin_prefetch(c + r * block->c_stride + v * LANES, 1, 3);
     for (size_t run = 0; run < block->n_runs; run++, a += block->a_run) {
         /* every third row: the two behind it are then within reach of one address register and the stride */
         const float *rows[4] = {a, a + 3 * stride, a + 6 * stride, a + 9 * stride};
