@@ -9,4 +9,10 @@
  * and the error message is set. */
 void *block_new(size_t n, size_t size_bytes);
 
+/* The same of blocks that live long and are many, such as weights: they share huge pages with one another, whatever
+ * their size. NULL: failed, and the error message is set. Free with block_free_shared alone, which takes NULL. From any
+ * thread. Up to 16 MB are kept for later blocks. */
+void *block_new_shared(size_t n, size_t size_bytes);
+void block_free_shared(void *block);
+
 #endif

@@ -73,7 +73,7 @@ static filtags_status pack(struct conv_own *conv, const struct kernels *kernels,
     const size_t window_w = shape->window.kernel_w;
     const bool is_winograd = conv_way_is_winograd(conv->way);
     const size_t n_planes = is_winograd ? CONV_PLANES(conv->tile_h, conv->tile_w, shape->window) : window_h * window_w;
-    conv->kernel = block_new(n_planes * n_panels * shape->in_c, kernels->panel * sizeof(float));
+    conv->kernel = block_new_shared(n_planes * n_panels * shape->in_c, kernels->panel * sizeof(float));
     if (!conv->kernel) return FILTAGS_ERROR_MEMORY;
     if (is_winograd) kernels->winograd_weights(shape, conv->tile_h, conv->tile_w, kernel, conv->kernel);
     else pack_panels(kernel, n_planes * shape->in_c, shape->out_c, kernels->panel, conv->kernel);
@@ -109,7 +109,7 @@ filtags_status conv_own_create(const struct kernels *kernels, const struct conv_
 
 void conv_own_destroy(struct conv_own *conv) {
     if (!conv) return;
-    free(conv->kernel);
+    block_free_shared(conv->kernel);
     free(conv->bias);
     free(conv);
 }
