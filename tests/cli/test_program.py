@@ -7,9 +7,10 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
+
+import moments
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("FILTAGS_BUILD", ROOT / "build"))
@@ -67,13 +68,9 @@ def long_run(tmp_path_factory):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_a_run(number, long_run, tmp_path):
-    words = [*long_run, "--save-dir", str(tmp_path), "--verbose"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.stderr.readline()  # it has begun
-        time.sleep(0.2)
-        process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    words = [*long_run[1:], "--save-dir", tmp_path, "--verbose"]
+    status, stdout, stderr = moments.run(words, moments.at("open", 100, "/pictures/", number))
+    assert status == 128 + number
     assert stdout == ""
     assert "stopped after" in stderr
     assert not list(tmp_path.glob("*-vars.pkl"))
