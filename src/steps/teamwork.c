@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "steps/progress.h"
@@ -77,14 +77,8 @@ struct teamwork {
     uint64_t n_groups, n_done;
     double interval_sec, decode_sec, network_sec;
     pthread_mutex_t sending; /* of the next one */
-    struct timespec handed_over;
+    double handed_over_sec; /* when */
 };
-
-static double seconds_since(const struct timespec *start) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
-}
 
 /* ---------------------------------------------------------------- begin and end */
 
@@ -461,7 +455,7 @@ static const double most_wait_sec = 60;
 
 /* Until all helpers have ended the part and what they handed over is here. each: called again and again meanwhile. */
 static void wait_for_end(struct teamwork *work, void (*each)(void *context), void *context) {
-    struct timespec failed = {0};
+    double failed_sec = 0;
     bool has_failed = false;
     unsigned n_pauses = 0;
     for (size_t i = 1; i < work->size;) {
@@ -473,10 +467,10 @@ static void wait_for_end(struct teamwork *work, void (*each)(void *context), voi
         serve(work, &n_pauses);
         if (each) each(context);
         if (!is_closed(work)) continue;
-        if (!has_failed) clock_gettime(CLOCK_MONOTONIC, &failed);
+        if (!has_failed) failed_sec = clock_sec();
         has_failed = true;
         if (team_is_broken(work->team)) return;
-        if (first_failure(work) && seconds_since(&failed) > most_wait_sec) {
+        if (first_failure(work) && clock_sec() - failed_sec > most_wait_sec) {
             team_break(work->team);
             return;
         }
@@ -525,7 +519,7 @@ static filtags_status run_aside(struct teamwork *work, struct runner_totals *tot
 struct waiting {
     struct teamwork *work;
     struct progress *progress;
-    struct timespec start;
+    double start_sec;
 };
 
 static void pass_time(void *context) {
@@ -541,7 +535,7 @@ static void pass_time(void *context) {
                                        .n_done = work->n_before + work->n_own + n_elsewhere(work),
                                        .n_total = work->end - work->first,
                                        .n_before = work->n_before,
-                                       .elapsed_sec = seconds_since(&waiting->start)};
+                                       .elapsed_sec = clock_sec() - waiting->start_sec};
     callbacks->progress(callbacks->user, &progress);
 }
 
@@ -583,8 +577,7 @@ static void say_where_stopped(struct teamwork *work) {
 
 static filtags_status lead(struct teamwork *work, struct runner_job *job, struct progress *progress,
                            struct runner_totals *totals) {
-    struct waiting waiting = {.work = work, .progress = progress};
-    clock_gettime(CLOCK_MONOTONIC, &waiting.start);
+    struct waiting waiting = {.work = work, .progress = progress, .start_sec = clock_sec()};
     work->job = job;
     work->first = work->next = job->is_part ? job->first : 0;
     work->end = job->is_part ? job->end : job->n_files;
@@ -605,7 +598,7 @@ static filtags_status lead(struct teamwork *work, struct runner_job *job, struct
     say_where_stopped(work);
     filtags_status status = first_failure(work);
     if (!status) status = check_all_done(work);
-    if (!status) add_totals(work, seconds_since(&waiting.start), totals);
+    if (!status) add_totals(work, clock_sec() - waiting.start_sec, totals);
     log_team(work);
     return status;
 }
@@ -664,14 +657,14 @@ static filtags_status hand_over(struct teamwork *work) {
         work->n_groups++;
     }
     buffer_free(&group);
-    clock_gettime(CLOCK_MONOTONIC, &work->handed_over);
+    work->handed_over_sec = clock_sec();
     return status;
 }
 
 static void hand_over_if_time(void *context) {
     struct teamwork *work = context;
     if (pthread_mutex_trylock(&work->sending)) return; /* another thread is about it */
-    if (seconds_since(&work->handed_over) >= work->interval_sec && !is_closed(work)) {
+    if (clock_sec() - work->handed_over_sec >= work->interval_sec && !is_closed(work)) {
         filtags_status status = hand_over(work);
         if (status) note_failure(work, status, filtags_error_message());
     }
@@ -682,7 +675,7 @@ static filtags_status help(struct teamwork *work, struct runner_job *job) {
     struct runner_totals totals = {0};
     work->job = job;
     work->tally = job->tally;
-    clock_gettime(CLOCK_MONOTONIC, &work->handed_over);
+    work->handed_over_sec = clock_sec();
     job->take_numbers = ask;
     job->numbers_context = work;
     job->after_batch = hand_over_if_time;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -27,7 +28,7 @@ struct output {
     size_t n_warnings;
     int log_errno; /* why a line of a log could not be written, 0: all were */
     bool has_committed;
-    struct timespec start;
+    double start_sec;
     char started[32];
     pthread_mutex_t lock;
 };
@@ -113,7 +114,7 @@ static filtags_status create_output(const char *save_dir, const char *run_id, co
     struct output *output = memory_new(1, sizeof *output);
     if (!output) return FILTAGS_ERROR_MEMORY;
     pthread_mutex_init(&output->lock, NULL);
-    clock_gettime(CLOCK_MONOTONIC, &output->start);
+    output->start_sec = clock_sec();
     gmtime_r(&now, &calendar);
     strftime(output->started, sizeof output->started, "%Y-%m-%dT%H:%M:%SZ", &calendar);
     if (callbacks) output->callbacks = *callbacks;
@@ -332,11 +333,7 @@ const char *output_file(const struct output *output, size_t index) {
 
 const char *output_started(const struct output *output) { return output->started; }
 
-double output_elapsed_sec(const struct output *output) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - output->start.tv_sec) + 1e-9 * (double)(now.tv_nsec - output->start.tv_nsec);
-}
+double output_elapsed_sec(const struct output *output) { return clock_sec() - output->start_sec; }
 
 filtags_status output_open_scratch(struct output *output, FILE **stream) {
     char *path = memory_format("%s/.%s-%s-scratch.XXXXXX", output->folder, output->run_id, output->kind);
