@@ -350,7 +350,7 @@ static void say_where_stopped(struct teamwork *work) {
 }
 
 filtags_status teamwork_lead(struct teamwork *work, struct runner_job *job, struct progress *progress,
-                           struct runner_totals *totals) {
+                             struct runner_totals *totals) {
     struct waiting waiting = {.work = work, .progress = progress, .start_sec = clock_sec()};
     work->job = job;
     work->first = work->next = job->is_part ? job->first : 0;
@@ -367,7 +367,8 @@ filtags_status teamwork_lead(struct teamwork *work, struct runner_job *job, stru
         if (status) teamwork_note_failure(work, status, filtags_error_message());
     }
     answer_all(work);
-    if (teamwork_first_failure(work)) progress_save(progress); /* before waiting for anybody: mpirun may be ending the job */
+    /* before waiting for anybody: mpirun may be ending the job */
+    if (teamwork_first_failure(work)) progress_save(progress);
     wait_for_end(work, pass_time, &waiting);
     say_where_stopped(work);
     filtags_status status = teamwork_first_failure(work);
