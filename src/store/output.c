@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -292,6 +293,18 @@ char *output_path(const struct output *output, const char *suffix) {
     char *path = name ? path_join(output->folder, name) : NULL;
     free(name);
     return path;
+}
+
+filtags_status output_check_room(struct output *output, const char *what, double bytes) {
+    enum { WORTH_A_WARNING_BYTES = 1000 * 1000 * 1000 };
+    struct statvfs disk;
+    filtags_log_level level = bytes > WORTH_A_WARNING_BYTES ? FILTAGS_LOG_WARNING : FILTAGS_LOG_INFO;
+    output_log(output, level, "%s will have about %.1f MB", what, bytes / 1e6);
+    if (statvfs(output->folder, &disk)) return FILTAGS_OK; /* not known: the writing will tell */
+    double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
+    if (bytes <= free_bytes) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_IO, "%s: %.1f MB of disk expected to be free for %s, found %.1f MB", output->folder,
+                     bytes / 1e6, what, free_bytes / 1e6);
 }
 
 filtags_status output_start_file(struct output *output, const char *suffix, FILE **stream) {
