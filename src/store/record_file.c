@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -61,32 +62,17 @@ static uint64_t record_bytes(uint64_t n_bytes) { return HEADER_BYTES + padded(n_
 
 /* Read n bytes, or what there is up to the end of the file. */
 static filtags_status read_at(const struct record_file *file, uint64_t offset, void *to, size_t n, size_t *n_read) {
-    size_t n_done = 0;
-    while (n_done < n) {
-        ssize_t n_now = pread(file->fd, (char *)to + n_done, n - n_done, (off_t)(offset + n_done));
-        if (n_now < 0 && errno == EINTR) continue;
-        if (n_now < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", file->path);
-        if (n_now == 0) break;
-        n_done += (size_t)n_now;
-    }
-    *n_read = n_done;
-    return FILTAGS_OK;
+    return descriptor_read_at(file->fd, offset, to, n, n_read)
+               ? FILTAGS_OK
+               : error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", file->path);
 }
 
 static filtags_status write_at(struct record_file *file, uint64_t offset, const void *bytes, size_t n) {
-    size_t n_done = 0;
-    while (n_done < n) {
-        ssize_t n_now = pwrite(file->fd, (const char *)bytes + n_done, n - n_done, (off_t)(offset + n_done));
-        if (n_now < 0 && errno == EINTR) continue;
-        if (n_now <= 0) {
-            filtags_status status = error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written", file->path);
-            bool is_undone = ftruncate(file->fd, (off_t)offset) == 0;
-            (void)is_undone; /* else the next opening drops what is there */
-            return status;
-        }
-        n_done += (size_t)n_now;
-    }
-    return FILTAGS_OK;
+    if (descriptor_write_at(file->fd, offset, bytes, n)) return FILTAGS_OK;
+    filtags_status status = error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written", file->path);
+    bool is_undone = ftruncate(file->fd, (off_t)offset) == 0;
+    (void)is_undone; /* else the next opening drops what is there */
+    return status;
 }
 
 static filtags_status fail_damaged(const struct record_file *file, uint64_t offset, const char *expected) {
