@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -270,14 +271,12 @@ static bool send_all(struct reader_process *reader, const void *bytes, size_t n_
 
 enum talk { TALK_OK, TALK_ENDED, TALK_SLOW, TALK_NO_MEMORY };
 
-/* Receive exactly n_bytes, deadline being a time of CLOCK_MONOTONIC. */
-static enum talk receive(struct reader_process *reader, void *bytes, size_t n_bytes, time_t deadline) {
+/* Receive exactly n_bytes, deadline_sec being a time of clock_sec. */
+static enum talk receive(struct reader_process *reader, void *bytes, size_t n_bytes, double deadline_sec) {
     char *next = bytes;
     while (n_bytes) {
         struct pollfd wait = {reader->socket, POLLIN, 0};
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec >= deadline) return TALK_SLOW;
+        if (clock_sec() >= deadline_sec) return TALK_SLOW;
         int n_ready = poll(&wait, 1, 1000);
         if (n_ready == 0 || (n_ready < 0 && errno == EINTR)) continue;
         ssize_t n = recv(reader->socket, next, n_bytes, 0);
@@ -290,13 +289,14 @@ static enum talk receive(struct reader_process *reader, void *bytes, size_t n_by
 }
 
 /* Receive a message's bytes, taking memory only as they come. */
-static enum talk receive_bytes(struct reader_process *reader, size_t n_bytes, time_t deadline, struct buffer *answer) {
+static enum talk receive_bytes(struct reader_process *reader, size_t n_bytes, double deadline_sec,
+                               struct buffer *answer) {
     enum { BLOCK_BYTES = 1 << 16 };
     enum talk talk = TALK_OK;
     char block[BLOCK_BYTES];
     while (talk == TALK_OK && n_bytes) {
         size_t n = n_bytes < sizeof block ? n_bytes : sizeof block;
-        talk = receive(reader, block, n, deadline);
+        talk = receive(reader, block, n, deadline_sec);
         if (talk == TALK_OK) buffer_append(answer, block, n);
         if (answer->has_failed) talk = TALK_NO_MEMORY;
         n_bytes -= n;
@@ -316,12 +316,12 @@ static filtags_status report_talk(struct reader_process *reader, const char *fil
 }
 
 /* Whether it is the program of this version that is at the other end. */
-static filtags_status await_start(struct reader_process *reader, const char *file, time_t deadline) {
+static filtags_status await_start(struct reader_process *reader, const char *file, double deadline_sec) {
     struct wire_header header;
     if (reader->has_started) return FILTAGS_OK;
     enum talk talk = reader->task.fd < 0 && !send_all(reader, reader->task.bytes, reader->task.size_bytes)
                          ? TALK_ENDED
-                         : receive(reader, &header, sizeof header, deadline);
+                         : receive(reader, &header, sizeof header, deadline_sec);
     filtags_status status = report_talk(reader, file, talk);
     if (status) return status;
     if (header.magic != WIRE_MAGIC || header.n_bytes != 0) {
@@ -335,17 +335,15 @@ static filtags_status await_start(struct reader_process *reader, const char *fil
 static filtags_status ask(struct reader_process *reader, const char *file, const struct buffer *question,
                           size_t most_bytes, struct buffer *answer) {
     struct wire_header header = {WIRE_MAGIC, question->size_bytes};
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    const time_t deadline = now.tv_sec + (time_t)reader->task.cpu_sec * READER_PATIENCE + 1;
+    const double deadline_sec = clock_sec() + (double)reader->task.cpu_sec * READER_PATIENCE;
     limit_processor_time(reader);
-    filtags_status status = await_start(reader, file, deadline);
+    filtags_status status = await_start(reader, file, deadline_sec);
     if (status) return status;
     enum talk talk = send_all(reader, &header, sizeof header) && send_all(reader, question->data, question->size_bytes)
-                         ? receive(reader, &header, sizeof header, deadline)
+                         ? receive(reader, &header, sizeof header, deadline_sec)
                          : TALK_ENDED;
     if (talk == TALK_OK && (header.magic != WIRE_MAGIC || header.n_bytes > most_bytes)) return reader_refuse(file);
-    if (talk == TALK_OK) talk = receive_bytes(reader, header.n_bytes, deadline, answer);
+    if (talk == TALK_OK) talk = receive_bytes(reader, header.n_bytes, deadline_sec, answer);
     return report_talk(reader, file, talk);
 }
 

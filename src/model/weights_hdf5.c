@@ -1,6 +1,5 @@
 #include "model/weights_hdf5.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <float.h>
 #include <math.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/reader_place.h" /* made by meson */
@@ -332,23 +332,16 @@ static bool is_native(const struct hdf5_dataset *dataset) {
 
 static filtags_status read_at(const struct hdf5_file *file, const char *path, uint64_t offset, void *bytes,
                               size_t n_bytes) {
-    char *next = bytes;
+    size_t n_read;
     if (file->bytes) {
         memcpy(bytes, file->bytes + offset, n_bytes);
         return FILTAGS_OK;
     }
-    while (n_bytes) {
-        ssize_t n = pread(file->fd, next, n_bytes, (off_t)offset);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: data set '%s' cannot be read", file->name, path);
-        if (n == 0) {
-            return error_set(FILTAGS_ERROR_FORMAT, "%s: data set '%s' cannot be read: the file has become shorter",
-                             file->name, path);
-        }
-        next += n;
-        offset += (size_t)n;
-        n_bytes -= (size_t)n;
-    }
+    if (!descriptor_read_at(file->fd, offset, bytes, n_bytes, &n_read))
+        return error_set_errno(FILTAGS_ERROR_IO, "%s: data set '%s' cannot be read", file->name, path);
+    if (n_read < n_bytes)
+        return error_set(FILTAGS_ERROR_FORMAT, "%s: data set '%s' cannot be read: the file has become shorter",
+                         file->name, path);
     return FILTAGS_OK;
 }
 

@@ -166,6 +166,19 @@ static void warn_of_kept(struct decode_run *run) {
 
 /* ---------------------------------------------------------------- files */
 
+/* What the tags take in both files: a reference in the pickle, and the quoted label in the listing. */
+static double estimate_bytes(const struct decode_run *run) {
+    enum { REFERENCE_BYTES = 2, QUOTE_BYTES = 6, FILTER_BYTES = 8 }; /* ' beagle ', and 12:[] with pickle's marks */
+    const size_t n_filters = filter_table_n_filters(&run->tags.table);
+    double bytes = (double)(FILTER_BYTES * n_filters * run->tags.n_selectors);
+    for (size_t s = 0; s < run->tags.n_selectors; s++) {
+        const struct tag_table *tags = &run->tags.tags[s];
+        for (uint64_t i = 0; i < tags->offset[n_filters]; i++)
+            bytes += (double)(REFERENCE_BYTES + QUOTE_BYTES + strlen(run->listed[tags->labels[i]]));
+    }
+    return bytes;
+}
+
 /* The selectors [first, end), as tag's write_dict. */
 static void write_dict(struct decode_run *run, FILE *stream, size_t first, size_t end, uint32_t *memos) {
     struct pickle_writer pickle;
@@ -279,8 +292,9 @@ filtags_status step_decode(struct step *step) {
     if (!status) {
         output_log(run.output, FILTAGS_LOG_INFO, "names of %zu classes from %s", run.names.n, run.names_from);
         warn_of_kept(&run);
-        status = write_files(&run);
+        status = output_check_room(run.output, "the decoded tags", estimate_bytes(&run));
     }
+    if (!status) status = write_files(&run);
     close_run(&run, status);
     return status;
 }

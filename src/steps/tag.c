@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -95,17 +94,6 @@ static double estimate_bytes(const struct tag_run *run) {
         bytes += reference_bytes * (double)n_tags + 3.0 * (double)table->first[table->n_layers];
     }
     return bytes;
-}
-
-static filtags_status check_room(struct tag_run *run, double bytes) {
-    struct statvfs disk;
-    filtags_log_level level = bytes > 1e9 ? FILTAGS_LOG_WARNING : FILTAGS_LOG_INFO;
-    output_log(run->output, level, "the tag file will have about %.1f MB", bytes / 1e6);
-    if (statvfs(run->step->options->save_dir, &disk)) return FILTAGS_OK; /* not known: the writing will tell */
-    double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
-    if (bytes <= free_bytes) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_IO, "%s: %.0f MB of disk expected to be free for the tag file, found %.0f MB",
-                     run->step->options->save_dir, bytes / 1e6, free_bytes / 1e6);
 }
 
 /* ---------------------------------------------------------------- files */
@@ -209,7 +197,7 @@ filtags_status step_tag(struct step *step) {
         status = step_open_output(step, "TF", run.record.network ? run.record.network : "network", &run.output);
     if (!status) {
         warn_of_range(&run);
-        status = check_room(&run, estimate_bytes(&run));
+        status = output_check_room(run.output, "the tag file", estimate_bytes(&run));
     }
     if (!status) status = write_files(&run);
     output_close(run.output, status ? filtags_error_message() : NULL);

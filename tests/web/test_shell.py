@@ -34,7 +34,7 @@ def make(tmp_path):
                                 capture_output=True, timeout=60, check=True)
         text = result.stdout.decode()
         for kind, own in (("html", body), ("js", f"'use strict';\n{script}\n")):
-            shipped = (WEB / f"explain.{kind}").read_text(encoding="utf-8")
+            shipped = (WEB / f"hitrates.{kind}").read_text(encoding="utf-8")
             assert text.count(shipped) == 1
             text = text.replace(shipped, own)
         path = tmp_path / name
