@@ -765,7 +765,10 @@ static filtags_status await_verdict(struct teamwork *work, filtags_status status
         return tell_alone(work, status);
     }
     status = split_message(&message, &answer, sizeof answer, &text);
-    if (!status && answer.status) status = error_set((filtags_status)answer.status, "%s", text);
+    if (!status && answer.status) {
+        status = error_set((filtags_status)answer.status, "%s", text);
+        team_set_led(work->team);
+    }
     if (!status && path) {
         *path = memory_copy_string(text);
         if (!*path) status = FILTAGS_ERROR_MEMORY;
