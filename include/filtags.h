@@ -191,6 +191,11 @@ FILTAGS_API void filtags_run_destroy(filtags_run *run);
  * callback. All get the same status. */
 FILTAGS_API size_t filtags_process_number(void);
 
+/* Return whether the failure that filtags_run_command has returned is for process 0 to tell, which knows of it. This
+ * process has nothing to add then, and had better exit with status 0: mpirun's own status is that of whichever process
+ * fails first, and process 0's says why. */
+FILTAGS_API bool filtags_process_is_led(void);
+
 /* ------------------------------------------------------------------ dataset: listing and split */
 
 typedef struct filtags_dataset filtags_dataset;

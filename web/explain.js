@@ -288,8 +288,12 @@
     });
   }
 
+  let nWaiting = 0; // choices that aren't on screen yet: their pictures are being unpacked
+
   /* Change what is chosen. filter undefined: the first of the list. */
   async function choose(changes) {
+    nWaiting++;
+    delete document.body.dataset.ready;
     Object.assign(chosen, changes);
     if (chosen.label !== null && !chosenLabels().includes(chosen.label)) chosen.label = null;
     const carriers = shownCarriers();
@@ -298,6 +302,7 @@
     save();
     await Promise.all([loadImage(chosen.picture), loadMaps(chosen.picture)]);
     draw();
+    if (--nWaiting === 0) document.body.dataset.ready = String(chosen.picture);
     const place = { block: 'nearest', inline: 'nearest' };
     if ('picture' in changes && strip.length) strip[chosen.picture].button.scrollIntoView(place);
   }
@@ -321,7 +326,6 @@
     drawFilters();
     drawChosen();
     drawLarge();
-    document.body.dataset.ready = String(chosen.picture);
   }
 
   /* The address keeps names rather than places, so that a link means the same. */

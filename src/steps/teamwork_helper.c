@@ -127,7 +127,10 @@ filtags_status teamwork_await_verdict(struct teamwork *work, filtags_status stat
         return tell_alone(work, status);
     }
     status = teamwork_split(&message, &answer, sizeof answer, &text);
-    if (!status && answer.status) status = error_set((filtags_status)answer.status, "%s", text);
+    if (!status && answer.status) {
+        status = error_set((filtags_status)answer.status, "%s", text);
+        team_set_led(work->team);
+    }
     if (!status && path) {
         *path = memory_copy_string(text);
         if (!*path) status = FILTAGS_ERROR_MEMORY;

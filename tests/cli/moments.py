@@ -3,6 +3,7 @@
 A test that waited for the middle would find a run that is done already on one machine, and hasn't begun on another.
 """
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -19,14 +20,17 @@ def at(kind, number, path, sends):
     return f"{kind} {number} {int(sends)} {path}"
 
 
-def environment(*moments, total=None):
-    """For programs of which each gets signals at these moments. total: see count."""
+def variables(*moments, asan_options=None):
+    """Of the environment of programs of which each gets signals at these moments."""
     assert LIBRARY.exists(), f"{LIBRARY} is not built"
     # gcc's address sanitizer wants to come first, as long as it isn't told that nothing depends on it
-    sanitizer = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
-    made = {**os.environ, "LC_ALL": "C", "TERM": "dumb", "LD_PRELOAD": str(LIBRARY), "ASAN_OPTIONS": sanitizer,
-            "MOMENTS": "\n".join(moments)}
-    return made if total is None else {**made, "MOMENTS_TOTAL": str(total)}
+    asan_options = asan_options or os.environ.get("ASAN_OPTIONS")
+    return {"LD_PRELOAD": str(LIBRARY), "MOMENTS": "\n".join(moments),
+            "ASAN_OPTIONS": ":".join(filter(None, [asan_options, "verify_asan_link_order=0"]))}
+
+
+def environment(*moments):
+    return {**os.environ, "LC_ALL": "C", "TERM": "dumb", **variables(*moments)}
 
 
 def start(words, *moments, **options):
@@ -46,16 +50,39 @@ def run(words, *moments):
 def count(words, kind, path, total):
     """How many such calls an undisturbed run makes. total: a file for the answer."""
     subprocess.run([steps.FILTAGS, *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, check=True,
-                   env=environment(at(kind, MOST, path, signal.SIGKILL), total=total),
+                   env={**environment(at(kind, MOST, path, signal.SIGKILL)), "MOMENTS_TOTAL": str(total)},
                    timeout=steps.TIMEOUT_SEC)
     return int(total.read_text())
 
 
-def wait_until_stopped(process):
-    """SIGSTOP was asked for: wait until a process of ours stands still. SIGCONT lets it go on."""
+def wait_until(is_so):
+    """For what is going to be, and stays."""
     deadline = time.monotonic() + steps.TIMEOUT_SEC
-    how = os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
-    while not (state := os.waitid(os.P_PID, process.pid, how)):
-        assert time.monotonic() < deadline, "it neither stopped nor ended"
+    while not is_so():
+        assert time.monotonic() < deadline
         time.sleep(0.005)
-    assert state.si_code == os.CLD_STOPPED, f"it ended, with status {state.si_status}"
+
+
+def status_of(pid):
+    """What Linux tells of a process: {name: text}; empty when there is none."""
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def is_alive(pid):
+    """A process that nobody waits for, as in a container whose first process doesn't, stays a zombie: it has ended."""
+    return status_of(pid).get("State", "X")[0] not in "ZX"
+
+
+def wait_until_stopped(pid):
+    """SIGSTOP was asked for: wait until the process stands still. SIGCONT lets it go on."""
+    wait_until(lambda: not is_alive(pid) or status_of(pid)["State"][0] == "T")
+    assert is_alive(pid), "it has ended"
+
+
+def wait_until_noticed(pid, number):
+    """Wait until filtags has got a signal that it was sent: then it doesn't catch that one any more."""
+    wait_until(lambda: not is_alive(pid) or not int(status_of(pid)["SigCgt"], 16) >> (number - 1) & 1)

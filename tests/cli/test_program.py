@@ -18,7 +18,7 @@ FILTAGS = os.environ.get("FILTAGS", str(BUILD / "filtags"))
 
 
 def run(*words, **options):
-    return subprocess.run([FILTAGS, *words], capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run([FILTAGS, *words], capture_output=True, text=True, timeout=600, check=False, **options)
 
 
 def command_names():

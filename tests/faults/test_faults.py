@@ -30,7 +30,7 @@ LIBRARY = steps.BUILD / "tests" / "faults" / "faults.so"
 FETCH_TOOL = steps.BUILD / "tests" / "cli" / "fetch_tool"
 WANTS_ALL = os.environ.get("FILTAGS_FAULTS") == "all"
 SAMPLE = 30  # points of a command
-LIMIT_SEC = 30  # of processor time and of waiting, for what takes a second at most
+LIMIT_SEC = 600  # of processor time and of waiting, for what takes a second: against hanging
 KINDS = ["memory", "open", "read", "write", "sync", "resize", "stat", "seek", "lock", "link", "unlink", "folder",
          "close", "map", "thread", "fork"]
 STATE_BYTES = 8 * (len(KINDS) + 1) + 32 + 4096

@@ -55,8 +55,7 @@ BARS = "(rows) => rows.map((row) => [...row.querySelector('.text').children].map
 
 def wait(p):
     """Until what was chosen is on screen."""
-    p.wait_for_selector("body[data-ready]")
-    p.wait_for_timeout(50)
+    p.wait_for_selector("body[data-ready]", state="attached")
     p.settle()
 
 

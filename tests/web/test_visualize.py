@@ -60,7 +60,7 @@ def press(p, key):
 
 def address(p):
     """What the page keeps in its address, which follows at its own pace."""
-    p.wait_for_timeout(80)
+    p.let_timers_fire(80)
     return p.hash
 
 
@@ -302,10 +302,10 @@ def test_pictures(opened, chain, files):
         assert p.eval_on_selector_all("#pictures-grid img", widths) == [24] * 3
         heat = "() => getComputedStyle(document.querySelector('.heat')).opacity"
         p.fill("#heat-opacity", "0.4")
-        p.wait_for_timeout(250)
+        p.rest()
         assert float(p.evaluate(heat)) == pytest.approx(0.4)
         p.click("#heat-toggle")
-        p.wait_for_timeout(250)
+        p.rest()
         assert float(p.evaluate(heat)) == 0
         p.screenshot_as("visualize-pictures")
 
