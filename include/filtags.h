@@ -45,6 +45,7 @@ extern "C" {
 /* ------------------------------------------------------------------ version, status, errors */
 
 #define FILTAGS_VERSION "0.1.0"
+#define FILTAGS_VERSION_DATE "2026-11-24"
 
 /* Return the version of the library that is running, e.g. "0.1.0". Never NULL; static. */
 FILTAGS_API const char *filtags_version(void);
