@@ -1,5 +1,5 @@
-/* cli_man.c - manual pages in roff, made of the library's tables. Their date is the version's: pages made at any time are the
- * same. */
+/* cli_man.c - manual pages in roff, made of the library's tables. Their date is the version's: pages that are made at
+ * different times are the same. */
 #include <ctype.h>
 #include <string.h>
 
