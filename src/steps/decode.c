@@ -235,11 +235,11 @@ static void report(const struct decode_run *run, double total_sec) {
     unsigned long long n_tags = 0;
     for (size_t s = 0; s < run->tags.n_selectors; s++) n_tags += run->tags.tags[s].offset[n_filters];
     buffer_printf(&run->step->run->report,
-                  "decoded tags of %s: %zu of %zu labels in words, %zu filters, %zu values of k and %zu of q, %llu "
+                  "decoded tags of %s: %zu of %zu labels in words, %zu filters, %zu value%s of k and %zu of q, %llu "
                   "tags; %.1f s\n",
                   run->record.network ? run->record.network : "network", run->tags.n_labels - run->n_kept,
-                  run->tags.n_labels, n_filters, run->tags.n_k, run->tags.n_selectors - run->tags.n_k, n_tags,
-                  total_sec);
+                  run->tags.n_labels, n_filters, run->tags.n_k, run->tags.n_k == 1 ? "" : "s",
+                  run->tags.n_selectors - run->tags.n_k, n_tags, total_sec);
 }
 
 static filtags_status write_files(struct decode_run *run) {

@@ -33,9 +33,9 @@ static filtags_status write_info(struct evaluation *run) {
 static void report(const struct evaluation *run, double total_sec) {
     struct buffer *to = &run->step->run->report;
     const struct runner_totals *totals = &run->totals;
-    buffer_printf(to, "evaluation of %s: %zu classes, %zu test pictures, %zu values of k and %zu of q",
+    buffer_printf(to, "evaluation of %s: %zu classes, %zu test pictures, %zu value%s of k and %zu of q",
                   run->network.name, filtags_dataset_n_classes(run->dataset), run->pictures.n_files - totals->n_bad,
-                  run->tags.n_k, run->tags.n_selectors - run->tags.n_k);
+                  run->tags.n_k, run->tags.n_k == 1 ? "" : "s", run->tags.n_selectors - run->tags.n_k);
     picture_list_report_time(&run->pictures, totals, total_sec, to);
     picture_list_report(&run->pictures, totals, to);
 }

@@ -120,6 +120,9 @@ static filtags_status run_pictures(struct explain_run *run) {
         if (run->n_good <= i) run->pictures[i] = (struct explained_picture){0}; /* moved to the front */
     }
     if (status || run->n_good) return status;
+    if (run->n_files == 1)
+        return error_set(FILTAGS_ERROR_DATA, "%s: the picture could not be used: see the warning",
+                         options->arguments.items[0]);
     return error_set(FILTAGS_ERROR_DATA, "none of the %zu pictures could be used: see the warnings", run->n_files);
 }
 

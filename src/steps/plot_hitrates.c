@@ -320,8 +320,9 @@ static filtags_status write_files(struct plots *plots) {
     free_figure(&figure);
     if (status) return status;
     buffer_printf(&plots->step->run->report,
-                  "plots of the hit rates of %s: %zu classes, %zu values of k and %zu of q, %zu of m\n", plots->network,
-                  file->n_classes, file->n_values[FILTAGS_RULE_K], file->n_values[FILTAGS_RULE_Q], file->n_m);
+                  "plots of the hit rates of %s: %zu classes, %zu value%s of k and %zu of q, %zu of m\n",
+                  plots->network, file->n_classes, file->n_values[FILTAGS_RULE_K],
+                  file->n_values[FILTAGS_RULE_K] == 1 ? "" : "s", file->n_values[FILTAGS_RULE_Q], file->n_m);
     return step_close_output(plots->step, &plots->output, &plots->record, numbers, sizeof numbers / sizeof *numbers);
 }
 

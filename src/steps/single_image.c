@@ -224,9 +224,9 @@ static filtags_status report(const struct single_image_run *run, double total_se
     struct buffer *to = &evaluation->step->run->report;
     char *name = name_for_people(class_name(run), NULL);
     if (!name) return FILTAGS_ERROR_MEMORY;
-    buffer_printf(to, "tags of class %zu, %s, by %s: %zu test pictures, %zu values of k and %zu of q",
+    buffer_printf(to, "tags of class %zu, %s, by %s: %zu test pictures, %zu value%s of k and %zu of q",
                   run->class_index + 1, name, evaluation->network.name, run->n_images, tags->n_k,
-                  tags->n_selectors - tags->n_k);
+                  tags->n_k == 1 ? "" : "s", tags->n_selectors - tags->n_k);
     free(name);
     picture_list_report_time(&evaluation->pictures, &evaluation->totals, total_sec, to);
     picture_list_report(&evaluation->pictures, &evaluation->totals, to);

@@ -158,9 +158,10 @@ static filtags_status write_info(struct tag_run *run) {
 static void report(const struct tag_run *run, double total_sec) {
     size_t n_filters = run->activations.table.first[run->activations.table.n_layers];
     buffer_printf(&run->step->run->report,
-                  "tags of %s: %zu classes, %zu filters, %zu values of k and %zu of q, %llu tags; %.1f s\n",
+                  "tags of %s: %zu classes, %zu filters, %zu value%s of k and %zu of q, %llu tags; %.1f s\n",
                   run->record.network ? run->record.network : "network", run->activations.n_classes, n_filters,
-                  run->n_k, run->n_selectors - run->n_k, (unsigned long long)run->n_tags, total_sec);
+                  run->n_k, run->n_k == 1 ? "" : "s", run->n_selectors - run->n_k,
+                  (unsigned long long)run->n_tags, total_sec);
 }
 
 static filtags_status write_files(struct tag_run *run) {

@@ -305,11 +305,12 @@ static void report(struct visualization *page) {
         page->n_tags += offset[table->first[table->n_layers]] - offset[table->first[page->first_layer]];
     }
     buffer_printf(&page->step->run->report,
-                  "page of the tags of %s: %zu of %zu layers, %zu filters, %zu classes, %zu values of k and %zu of q, "
+                  "page of the tags of %s: %zu of %zu layers, %zu filters, %zu classes, %zu value%s of k and %zu of q, "
                   "%llu tags, %s class activations, %zu heat maps of %zu pictures\n",
                   page->record.network ? page->record.network : "network", n_shown, table->n_layers,
                   table->first[table->n_layers] - table->first[page->first_layer], page->classes.n, page->tags.n_k,
-                  page->tags.n_selectors - page->tags.n_k, (unsigned long long)page->n_tags,
+                  page->tags.n_k == 1 ? "" : "s", page->tags.n_selectors - page->tags.n_k,
+                  (unsigned long long)page->n_tags,
                   page->n_rows ? "with" : "without", page->pictures.n_shown, page->pictures.n_files);
 }
 

@@ -33,7 +33,8 @@ static inline void dump_double(struct buffer *to, double number) {
 
 static inline int compare_texts(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-static inline void dump_items(struct buffer *to, const struct pickle_file *file, pickle_value value, const char *brackets) {
+static inline void dump_items(struct buffer *to, const struct pickle_file *file, pickle_value value,
+                              const char *brackets) {
     size_t n = pickle_length(file, value);
     char **texts = calloc(n + 1, sizeof *texts);
     for (size_t i = 0; i < n; i++) {
