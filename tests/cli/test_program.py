@@ -192,7 +192,7 @@ def test_zsh_completion(line, shown, tmp_path):
 @pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
 @pytest.mark.parametrize("line, expected", [
     ("activ", {"activations"}), ("layers ", {"net.keras", "VGG16"}), ("fetch V", {"VGG16", "VGG19"}),
-    ("fetch one", set()), ("merge ", {"net.keras", "one.part"}), ("activations --isa avx", {"avx2", "avx512"}),
+    ("fetch net.k", set()), ("merge ", {"net.keras", "one.part"}), ("activations --isa avx", {"avx2", "avx512"}),
     ("activations --network=VGG1", {"--network=VGG16", "--network=VGG19"}), ("evaluate --filt", {"--filtags-file"}),
     ("networks ", set()), ("completion ", {"bash", "fish", "zsh"})])
 def test_fish_completion(line, expected, tmp_path):
