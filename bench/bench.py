@@ -67,7 +67,13 @@ def parse_options():
     parser.add_argument("--cache", type=pathlib.Path, required=True, help="folder for weights, pictures and models")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build" / "bench", help="folder for the results")
     parser.add_argument("--library", type=pathlib.Path, default=ROOT / "build" / "libfiltags.so")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for word in options.ways.split(","):
+        if word != "all" and not any(begins_with(name, word) for name in WAYS):
+            parser.error(f"--ways: the beginning of one of {'; '.join(WAYS)} expected, found '{word}'")
+    if min(options.pictures, options.rounds, options.threads, options.patience) < 1:
+        parser.error("--pictures, --rounds, --threads, --patience: at least 1 expected")
+    return options
 
 
 # ---------------------------------------------------------------- what is measured on
@@ -253,9 +259,12 @@ class Ways:
             way.close()
 
 
+def begins_with(name, word):
+    return bool(word.strip()) and name.lower().startswith(word.strip().lower())
+
+
 def is_wanted(name, options):
-    words = options.ways.lower().split(",")
-    return options.ways == "all" or any(name.lower().startswith(word.strip()) for word in words)
+    return options.ways == "all" or any(begins_with(name, word) for word in options.ways.split(","))
 
 
 def summarize(way, facts, peak):

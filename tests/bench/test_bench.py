@@ -123,6 +123,24 @@ def test_no_way_at_all(bench_run, tmp_path):
     assert "filTags: left out" in (tmp_path / "results.md").read_text()
 
 
+@pytest.mark.parametrize("words, message", [
+    (["--ways", "filTags,pytroch"], "--ways: the beginning of one of scripts' way"), (["--ways", ""], "found ''"),
+    (["--pictures", "0"], "--pictures, --rounds, --threads, --patience: at least 1 expected")])
+def test_wrong_options(words, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench.py", "--cache", "c", *words])
+    with pytest.raises(SystemExit) as ended:
+        bench.parse_options()
+    assert ended.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_the_command_that_all_networks_are_measured_with(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bench.py", "--cache", "c", "--ways",
+                                      "scripts,TensorFlow,OpenVINO,ONNX,PyTorch,filTags"])
+    options = bench.parse_options()
+    assert [name for name in bench.WAYS if bench.is_wanted(name, options)] == \
+        [name for name in GOOD if not name.startswith("torch.compile")]
+
+
 def some_results(n_networks=10):
     """As of ten networks, most of them of nearly the same intensity."""
     networks = []
