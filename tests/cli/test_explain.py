@@ -364,7 +364,10 @@ def test_tags_that_are_not_in_the_file(tags, picture, tmp_path):
     assert "has no tags for k = 77: it is left out" in result.stderr
     assert data_of(tmp_path)["values"] == [["k", 3.0], ["q", 3.0]]
     message = steps.fail("explain", "--filtags-file", tags, "--save-dir", tmp_path, "--k-q", 77, picture)
-    assert "tags for one of the values of --k-q expected, found none" in message
+    assert "tags for one of the values of --k-q expected, found none, but for k = 0, 1, 3; q = 0, 1, 3\n" in message
+    steps.run("tag", steps.main_file(tags.parent, "QFA"), "--save-dir", tmp_path, "--k-q", "0..100,0.5")
+    message = steps.fail("explain", "--filtags-file", steps.main_file(tmp_path, "TF"), "--k-q", 777, picture)
+    assert re.search(r"found none, but for k = 0, 1, 2, [\d, ]+ \.\.\.; q = 0, 1, [\d, ]+ \.\.\.\n$", message)
 
 
 def test_decoded_tags_are_refused(tags, picture, tmp_path):
