@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "labels/class_lines.h"
 #include "labels/labels.h"
 #include "steps/listing_file.h"
@@ -234,12 +235,15 @@ static void report(const struct decode_run *run, double total_sec) {
     size_t n_filters = table->first[table->n_layers];
     unsigned long long n_tags = 0;
     for (size_t s = 0; s < run->tags.n_selectors; s++) n_tags += run->tags.tags[s].offset[n_filters];
-    buffer_printf(&run->step->run->report,
-                  "decoded tags of %s: %zu of %zu labels in words, %zu filters, %zu value%s of k and %zu of q, %llu "
-                  "tags; %.1f s\n",
-                  run->record.network ? run->record.network : "network", run->tags.n_labels - run->n_kept,
-                  run->tags.n_labels, n_filters, run->tags.n_k, run->tags.n_k == 1 ? "" : "s",
-                  run->tags.n_selectors - run->tags.n_k, n_tags, total_sec);
+    struct buffer *to = &run->step->run->report;
+    buffer_printf(to, "decoded tags of %s: %zu of ", run->record.network ? run->record.network : "network",
+                  run->tags.n_labels - run->n_kept);
+    text_append_count(to, "", run->tags.n_labels, "label");
+    text_append_count(to, " in words, ", n_filters, "filter");
+    text_append_count(to, ", ", run->tags.n_k, "value");
+    buffer_printf(to, " of k and %zu of q", run->tags.n_selectors - run->tags.n_k);
+    text_append_count(to, ", ", n_tags, "tag");
+    buffer_printf(to, "; %.1f s\n", total_sec);
 }
 
 static filtags_status write_files(struct decode_run *run) {

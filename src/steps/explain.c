@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "engine/isa.h"
 #include "report/explain_page.h"
 #include "report/explain_text.h"
@@ -194,9 +195,10 @@ static filtags_status write_page(struct explain_run *run) {
 
 static void report(const struct explain_run *run) {
     struct buffer *to = &run->base.step->run->report;
-    buffer_printf(to, "explanation of %zu picture%s by the tags of %s: %zu value%s of k and %zu of q\n", run->n_good,
-                  run->n_good == 1 ? "" : "s", run->base.network.name, run->base.tags.n_k,
-                  run->base.tags.n_k == 1 ? "" : "s", run->base.tags.n_selectors - run->base.tags.n_k);
+    text_append_count(to, "explanation of ", run->n_good, "picture");
+    buffer_printf(to, " by the tags of %s: ", run->base.network.name);
+    text_append_count(to, "", run->base.tags.n_k, "value");
+    buffer_printf(to, " of k and %zu of q\n", run->base.tags.n_selectors - run->base.tags.n_k);
     if (run->base.totals.n_bad)
         buffer_printf(to, "  %zu of %zu pictures could not be used: see the warnings log\n", run->base.totals.n_bad,
                       run->n_files);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "steps/class_activations.h"
 #include "steps/steps.h"
 #include "steps/tag_file.h"
@@ -156,12 +157,14 @@ static filtags_status write_info(struct tag_run *run) {
 }
 
 static void report(const struct tag_run *run, double total_sec) {
-    size_t n_filters = run->activations.table.first[run->activations.table.n_layers];
-    buffer_printf(&run->step->run->report,
-                  "tags of %s: %zu classes, %zu filters, %zu value%s of k and %zu of q, %llu tags; %.1f s\n",
-                  run->record.network ? run->record.network : "network", run->activations.n_classes, n_filters,
-                  run->n_k, run->n_k == 1 ? "" : "s", run->n_selectors - run->n_k,
-                  (unsigned long long)run->n_tags, total_sec);
+    struct buffer *to = &run->step->run->report;
+    buffer_printf(to, "tags of %s: ", run->record.network ? run->record.network : "network");
+    text_append_count(to, "", run->activations.n_classes, "class");
+    text_append_count(to, ", ", run->activations.table.first[run->activations.table.n_layers], "filter");
+    text_append_count(to, ", ", run->n_k, "value");
+    buffer_printf(to, " of k and %zu of q", run->n_selectors - run->n_k);
+    text_append_count(to, ", ", run->n_tags, "tag");
+    buffer_printf(to, "; %.1f s\n", total_sec);
 }
 
 static filtags_status write_files(struct tag_run *run) {

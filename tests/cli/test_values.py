@@ -199,7 +199,7 @@ def test_classes_of_the_hit_rates(chain, tmp_path, words, labels):
     for label in labels:
         assert rates["hit_q_ll"][label] == full["hit_q_ll"][label]
     results = steps.only(tmp_path, "*-HR-*-results.txt").read_text()
-    assert f"\ntotal: {len(labels)} classes, " in results
+    assert f"\ntotal: {len(labels)} class{'es' if len(labels) > 1 else ''}, " in results
     assert [line.split(", ")[1].split(":")[0] for line in results.splitlines() if line.startswith("class ")] == labels
     if len(labels) == 1:
         assert rates["totalhit_k"] == rates["hit_k"][labels[0]]

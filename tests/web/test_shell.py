@@ -199,7 +199,7 @@ def test_keyboard_help(page, make):
         p.keyboard.press("?")
         dialog = p.get_by_role("dialog")
         assert dialog.is_visible()
-        assert p.table("dialog.help") == [["jArrowDown", "next <b>thing</b>"], ["x", "none of its own"],
+        assert p.table("dialog.help") == [["j↓", "next <b>thing</b>"], ["x", "none of its own"],
                                           ["?", "this list"], ["d", "dark or light"]]
         p.keyboard.press("j")
         assert p.evaluate("() => window.pressed") == [], "keys are the dialog's while it is open"

@@ -454,6 +454,20 @@ def test_phone(opened):
         assert panel.bounding_box()["height"] < 60
 
 
+@pytest.mark.parametrize("width,height", SIZES)
+def test_nothing_is_cut_off(opened, width, height):
+    """Short texts stay in one piece: keys of the legend beside their swatch, both arrows in one row, wnids unbroken."""
+    with opened(width, height, hash=f"layer={LAYER}&filter=2&class=plain") as p:
+        wait(p)
+        swatch, key = p.locator("#legend .swatch.lit"), p.locator("#legend .key")
+        assert key.bounding_box()["height"] < 2 * swatch.bounding_box()["height"]
+        ends = p.evaluate("() => [...document.querySelectorAll('#rule-text, #filter-name, #legend .bin, #legend .key')]"
+                          ".map((one) => one.scrollWidth - one.clientWidth)")
+        assert len(ends) > 3 and max(ends) <= 0
+        left, right = (button.bounding_box() for button in p.locator("#panel-filter .panel-title button").all())
+        assert left["y"] == right["y"] and left["x"] + left["width"] < right["x"]
+
+
 # ---------------------------------------------------------------- other input
 
 def test_without_activations(page, chain, tmp_path):
