@@ -1,8 +1,10 @@
 #!/bin/sh
-# ./dev bench [quick | scale] [OPTION...]
+# ./dev bench [quick | scale | costs] [OPTION...]
 #   (nothing)   filTags beside TensorFlow, OpenVINO, ONNX Runtime, PyTorch and the published scripts' way:
 #               bench/bench.py; its options follow, such as --networks ResNet50 --rounds 3 --pictures 16
 #   quick       the demo's time a picture and where it goes: bench/quick.sh
+#   costs       times every way to compute every convolution, and makes the table by which src/engine/conv_way.c
+#               chooses, conv_costs.c, for this processor: bench/costs.py. Half an hour, on a machine that rests
 #   scale       1,000 classes, 1.28 million files, --store: bench/scale.py
 #
 # The others live in a virtual environment in FILTAGS_BENCH_CACHE, by default filtags-bench in the user's cache folder,
@@ -11,6 +13,11 @@ set -eu
 cd "$(dirname "$0")/.."
 case "${1:-}" in
 quick) shift && exec sh bench/quick.sh "$@" ;;
+costs)
+    shift
+    ninja -C build bench/conv_time
+    exec python3 -B bench/costs.py "$@"
+    ;;
 esac
 cache=${FILTAGS_BENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/filtags-bench}
 peers=$cache/peers

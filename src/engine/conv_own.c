@@ -8,48 +8,10 @@
 
 static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 
-/* ------------------------------------------------------------------ which kernel */
-
-/* The kernels that the Winograd code knows, and the outputs of a tile. Where there are two sizes, the second one is the
- * less exact. */
-static const struct { size_t kernel_h, kernel_w, tile_h, tile_w; } WINOGRAD[] = {
-    {3, 3, 4, 4}, {3, 3, 5, 5}, {5, 5, 4, 4}, {1, 3, 1, 4}, {3, 1, 4, 1}, {1, 7, 1, 5}, {7, 1, 5, 1}};
-
-/* Below so many input channels the transforms cost more than they save. */
-enum { WINOGRAD_MIN_CHANNELS = 16 };
-
-/* Find the tile for a kernel; false: Winograd's method is not for it, or more work than a plain product. */
-static bool choose_winograd(const struct conv_shape *shape, struct conv_own *conv) {
-    enum { WORTH_DIGITS_PERCENT = 85 }; /* multiplications that a less exact tile may take of those of the one before */
-    const struct window *window = &shape->window;
-    if (window->stride_h != 1 || window->stride_w != 1 || window->dilation_h != 1 || window->dilation_w != 1 ||
-        shape->in_c < WINOGRAD_MIN_CHANNELS)
-        return false;
-    size_t most = shape->out_h * shape->out_w * window->kernel_h * window->kernel_w;
-    for (size_t i = 0; i < sizeof WINOGRAD / sizeof *WINOGRAD; i++) {
-        const size_t tile_h = WINOGRAD[i].tile_h, tile_w = WINOGRAD[i].tile_w;
-        if (WINOGRAD[i].kernel_h != window->kernel_h || WINOGRAD[i].kernel_w != window->kernel_w) continue;
-        const size_t n_products = CONV_PLANES(tile_h, tile_w, *window) * ceil_div(shape->out_h, tile_h) *
-                                  ceil_div(shape->out_w, tile_w);
-        if (n_products >= most) continue;
-        most = n_products * WORTH_DIGITS_PERCENT / 100;
-        conv->tile_h = tile_h;
-        conv->tile_w = tile_w;
-    }
-    return conv->tile_h > 0;
-}
-
 /* ------------------------------------------------------------------ portions */
 
 static size_t clamp(size_t value, size_t low, size_t high) {
     return value < low ? low : value > high ? high : value;
-}
-
-/* Whether windows are so short that gathering them takes as long as multiplying them. */
-static bool has_few_channels(const struct conv_shape *shape) {
-    enum { FEW_CHANNELS = 8 };
-    return shape->in_c <= FEW_CHANNELS && shape->window.kernel_h * shape->window.kernel_w > 1 &&
-           shape->window.dilation_h == 1 && shape->window.dilation_w == 1;
 }
 
 /* Blocks of tiles: transformed input and products shall fit into a second-level cache together; but where the weights
@@ -58,11 +20,12 @@ static void plan_winograd(struct conv_own *conv) {
     enum { CACHE_FLOATS = 96 * 1024, LEAST_TILES = 16, MOST_TILES = 64, LARGE_WEIGHTS = 256 * 256,
            MOST_FLOATS = 4 << 20 };
     const struct conv_shape *shape = &conv->shape;
+    conv->tile_h = conv_way_tile(conv->way).h;
+    conv->tile_w = conv_way_tile(conv->way).w;
     const size_t n_planes = CONV_PLANES(conv->tile_h, conv->tile_w, shape->window);
     const size_t tile_floats = n_planes * (shape->in_c + shape->out_c), tiles_w = ceil_div(shape->out_w, conv->tile_w);
     const bool has_large_weights = shape->in_c * shape->out_c >= LARGE_WEIGHTS;
     conv->block = clamp((has_large_weights ? MOST_FLOATS : CACHE_FLOATS) / tile_floats, LEAST_TILES, MOST_TILES);
-    conv->method = CONV_WINOGRAD;
     conv->unit_pixels = conv->tile_h * shape->out_w;
     conv->n_units = ceil_div(shape->out_h, conv->tile_h);
     conv->portion = clamp(ceil_div(conv->block, tiles_w), 1, conv->n_units);
@@ -74,7 +37,6 @@ static void plan_winograd(struct conv_own *conv) {
 static void plan_rows(struct conv_own *conv) {
     enum { CACHE_FLOATS = 32 * 1024 };
     const struct conv_shape *shape = &conv->shape;
-    conv->method = CONV_ROWS;
     conv->unit_pixels = shape->out_w;
     conv->n_units = shape->out_h;
     conv->portion = clamp(CACHE_FLOATS / (shape->out_w * shape->out_c), 1, conv->n_units);
@@ -86,7 +48,6 @@ static void plan_gemm(struct conv_own *conv) {
     const struct conv_shape *shape = &conv->shape;
     const size_t n_k = shape->window.kernel_h * shape->window.kernel_w * shape->in_c;
     conv->block = clamp(CACHE_FLOATS / n_k / 12 * 12, LEAST_ROWS, MOST_ROWS);
-    conv->method = CONV_GEMM;
     conv->unit_pixels = 1;
     conv->n_units = shape->out_h * shape->out_w;
     conv->portion = conv->block;
@@ -110,7 +71,7 @@ static filtags_status pack(struct conv_own *conv, const struct kernels *kernels,
     const struct conv_shape *shape = &conv->shape;
     const size_t n_panels = ceil_div(shape->out_c, kernels->panel), window_h = shape->window.kernel_h;
     const size_t window_w = shape->window.kernel_w;
-    const bool is_winograd = conv->method == CONV_WINOGRAD;
+    const bool is_winograd = conv_way_is_winograd(conv->way);
     const size_t n_planes = is_winograd ? CONV_PLANES(conv->tile_h, conv->tile_w, shape->window) : window_h * window_w;
     conv->kernel = block_new(n_planes * n_panels * shape->in_c, kernels->panel * sizeof(float));
     if (!conv->kernel) return FILTAGS_ERROR_MEMORY;
@@ -126,22 +87,19 @@ static filtags_status pack(struct conv_own *conv, const struct kernels *kernels,
 
 /* ------------------------------------------------------------------ creation, running */
 
-filtags_status conv_own_create(const struct kernels *kernels, const struct conv_shape *shape, const float *kernel,
-                               const float *bias, struct conv_own **conv) {
+filtags_status conv_own_create(const struct kernels *kernels, const struct conv_shape *shape, enum conv_way way,
+                               const float *kernel, const float *bias, struct conv_own **conv) {
     /* weights of this size are read once for all pictures where a picture has few pixels to use them for */
     enum { LARGE_WEIGHTS_FLOATS = 256 * 1024, FEW_PIXELS = 400 };
-    if (shape->groups != 1) {
-        *conv = NULL;
-        return FILTAGS_OK;
-    }
     struct conv_own *made = memory_new(1, sizeof *made);
     if (!made) return FILTAGS_ERROR_MEMORY;
     made->shape = *shape;
-    if (choose_winograd(shape, made)) plan_winograd(made);
-    else if (has_few_channels(shape)) plan_rows(made);
+    made->way = way;
+    if (conv_way_is_winograd(way)) plan_winograd(made);
+    else if (way == CONV_WAY_ROWS) plan_rows(made);
     else plan_gemm(made);
     made->is_layer_wide =
-        made->method != CONV_ROWS && shape->out_h * shape->out_w <= FEW_PIXELS &&
+        way != CONV_WAY_ROWS && shape->out_h * shape->out_w <= FEW_PIXELS &&
         shape->window.kernel_h * shape->window.kernel_w * shape->in_c * shape->out_c >= LARGE_WEIGHTS_FLOATS;
     filtags_status status = pack(made, kernels, kernel, bias);
     if (status == FILTAGS_OK) *conv = made;
@@ -166,6 +124,7 @@ void conv_own_run(const struct conv_own *conv, const struct kernels *kernels, co
         .kernel = conv->kernel,
         .bias = conv->bias,
         .is_relu = call->is_relu,
+        .is_in_place = conv->way == CONV_WAY_PRODUCT,
         .n_images = call->n_images,
         .in = call->in,
         .out = call->out,
@@ -175,9 +134,7 @@ void conv_own_run(const struct conv_own *conv, const struct kernels *kernels, co
         .n_units = call->n_units,
         .scratch = scratch,
     };
-    switch (conv->method) {
-    case CONV_GEMM: kernels->conv_gemm(&job); break;
-    case CONV_ROWS: kernels->conv_rows(&job); break;
-    case CONV_WINOGRAD: kernels->conv_winograd(&job); break;
-    }
+    if (conv_way_is_winograd(conv->way)) kernels->conv_winograd(&job);
+    else if (conv->way == CONV_WAY_ROWS) kernels->conv_rows(&job);
+    else kernels->conv_gemm(&job);
 }

@@ -1,18 +1,16 @@
-/* conv_own.h - convolutions by kernels of our own: which one a shape gets, its weights, and in which portions it runs.
+/* conv_own.h - convolutions by kernels of our own: their weights, and in which portions they run.
  *
- * All of that is a function of the convolution's shape and the instruction set alone, so that a run can be repeated to
- * the bit: never of the number of pictures or threads. The rules were written by hand after what bench/conv_time
- * measures. To take oneDNN's convolution wherever it was the faster one would have saved 0.4 % of InceptionV3's
- * convolutions, 0.5 % of VGG16's and 2.1 % of ResNet50's (AVX-512). */
+ * All of that is a function of the convolution's shape and way (conv_way.h) and the instruction set alone, so that a
+ * run can be repeated to the bit. */
 #ifndef FILTAGS_ENGINE_CONV_OWN_H
 #define FILTAGS_ENGINE_CONV_OWN_H
 
-#include "engine/kernels.h"
+#include "engine/conv_way.h"
 
 /* Read only, so workers share it. */
 struct conv_own {
     struct conv_shape shape;
-    enum conv_method { CONV_GEMM, CONV_ROWS, CONV_WINOGRAD } method; /* see kernels.h */
+    enum conv_way way;
     size_t tile_h, tile_w;  /* see conv_job */
     size_t block;
     size_t n_units;         /* what can be run by itself: */
@@ -23,10 +21,11 @@ struct conv_own {
     float *kernel, *bias;   /* see conv_job */
 };
 
-/* kernel: [kernel_h, kernel_w, in_c, out_c]; bias: [out_c] or NULL; both are copied. *conv gets NULL where none of our
- * kernels does it, or oneDNN is faster. MEMORY. */
+/* way: none of oneDNN's, and one that fits. kernel: [kernel_h, kernel_w, in_c, out_c]; bias: [out_c] or NULL; both are
+ * copied. MEMORY. */
 FILTAGS_MUST_USE filtags_status conv_own_create(const struct kernels *kernels, const struct conv_shape *shape,
-                                                const float *kernel, const float *bias, struct conv_own **conv);
+                                                enum conv_way way, const float *kernel, const float *bias,
+                                                struct conv_own **conv);
 void conv_own_destroy(struct conv_own *conv);
 
 /* Where the pictures are, and what is to be done with them. */

@@ -198,6 +198,7 @@ static void global_max_pool(const float *in, size_t n_pixels, size_t c, float *o
 
 extern const struct kernels KERNEL(kernels);
 const struct kernels KERNEL(kernels) = {
+    .isa = KERNELS_ISA,
     .activate = KERNEL(kernel_activate),
     .scale_shift = scale_shift,
     .prelu = prelu,

@@ -9,10 +9,11 @@
 #ifndef FILTAGS_ENGINE_KERNELS_H
 #define FILTAGS_ENGINE_KERNELS_H
 
+#include "filtags.h"
 #include "model/graph.h"
 
 /* Raised whenever the bits of a kernel's results may change: files that resume a run carry it. */
-enum { KERNELS_VERSION = 3 };
+enum { KERNELS_VERSION = 4 };
 
 /* Columns of a dense kernel that lie together: [ceil(c_out / DENSE_PANEL), c_in, DENSE_PANEL], the last panel
  * filled up with zeros. */
@@ -39,6 +40,7 @@ struct conv_job {
     float *out;               /* [n_images][out_h, out_w, out_c], likewise */
     size_t in_stride, out_stride;
     size_t first_unit, n_units; /* of every picture: output pixels (gemm), their rows, or rows of tiles (Winograd) */
+    bool is_in_place;         /* gemm: windows of one pixel, which need not be gathered */
     float *scratch;           /* 64-byte aligned */
 };
 
@@ -49,6 +51,9 @@ struct conv_job {
 /* Floats of a row of the input with its padding: as much as the windows of a row of outputs reach. */
 #define CONV_PADDED_ROW_FLOATS(shape) \
     (((shape)->out_w - 1) * (shape)->window.stride_w * (shape)->in_c + (shape)->window.kernel_w * (shape)->in_c)
+
+/* A product's sums of more terms than this are stored and taken up again, so that the weights in use stay in cache. */
+enum { CONV_BLOCK_TERMS = 512 };
 
 /* Winograd: values that a tile's inputs are transformed to, along an axis and in all. A kernel of 7 is split in two
  * (kernels_winograd.c). */
@@ -66,6 +71,8 @@ struct pool_shape {
 enum binary_op { BINARY_ADD, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_MAXIMUM, BINARY_MINIMUM };
 
 struct kernels {
+    filtags_isa isa;
+
     /* Element by element; out may be in. NaN stays NaN. Exponentials and the like are computed in double, and
      * are within 1e-9 (relative; GELU: of the input) of the exact value before they are rounded to float. */
     void (*activate)(const struct activation *activation, const float *in, float *out, size_t n);

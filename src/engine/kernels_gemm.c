@@ -56,6 +56,11 @@ multiply(size_t n_rows, size_t n_vecs, const struct gemm_block *block, const flo
     for (size_t r = 0; r < n_rows; r++)
 #pragma GCC unroll 2
         for (size_t v = 0; v < n_vecs; v++) sum[r][v] = (vec){0};
+    /* what the result is written to comes into cache meanwhile */
+#pragma GCC unroll 12
+    for (size_t r = 0; r < n_rows; r++)
+#pragma GCC unroll 2
+        for (size_t v = 0; v < n_vecs; v++) __builtin_prefetch(c + r * block->c_stride + v * LANES, 1, 3);
     for (size_t run = 0; run < block->n_runs; run++, a += block->a_run) {
         /* every third row: the two behind it are then within reach of one address register and the stride */
         const float *rows[4] = {a, a + 3 * stride, a + 6 * stride, a + 9 * stride};
@@ -158,25 +163,22 @@ static void gather_window(const struct conv_shape *shape, const float *in, size_
     }
 }
 
-/* Sums over more than this are stored and taken up again, so that the part of a panel in use stays in cache. */
-enum { BLOCK_K = 512 };
-
 /* Output pixels [first, end), counted over the pictures of a job, whose windows have been gathered. */
 struct pixels {
     size_t first, end;
     const float *rows; /* [end - first, CONV_ROW_FLOATS(n_k)]; NULL: a window is a pixel, and they lie as they shall */
 };
 
-/* Columns [column, column + PANEL) of a block of pixels, terms [k, k + BLOCK_K) of the sums: picture by picture,
- * because a picture's output need not begin where the one before it ends. */
+/* Columns [column, column + PANEL) of a block of pixels, terms [k, k + CONV_BLOCK_TERMS) of the sums: picture by
+ * picture, because a picture's output need not begin where the one before it ends. */
 static void multiply_panel(const struct conv_job *job, const struct pixels *pixels, size_t n_k, size_t column,
                            size_t k) {
     const size_t out_c = job->shape->out_c;
-    const bool is_last = k + BLOCK_K >= n_k;
+    const bool is_last = k + CONV_BLOCK_TERMS >= n_k;
     struct gemm_block block = {
         .n_runs = 1,
         .n_columns = out_c - column < PANEL ? out_c - column : PANEL,
-        .n_k = is_last ? n_k - k : BLOCK_K,
+        .n_k = is_last ? n_k - k : CONV_BLOCK_TERMS,
         .a_stride = pixels->rows ? CONV_ROW_FLOATS(n_k) : n_k,
         .panel = job->kernel + column * n_k + k * PANEL,
         .c_stride = out_c,
@@ -196,27 +198,18 @@ static void multiply_panel(const struct conv_job *job, const struct pixels *pixe
     }
 }
 
-/* Whether a block of the input can be multiplied where it lies: every output has one pixel, and few enough of them fall
- * on the same lines of the cache. */
-static bool is_plain_product(const struct conv_shape *shape) {
-    const struct window *window = &shape->window;
-    const struct padding *padding = &window->padding;
-    return window->kernel_h == 1 && window->kernel_w == 1 && window->stride_h == 1 && window->stride_w == 1 &&
-           padding->top + padding->bottom + padding->left + padding->right == 0 && shape->in_c % 1024 != 0;
-}
-
 void KERNEL(kernel_conv_gemm)(const struct conv_job *job) {
     const struct conv_shape *shape = job->shape;
     const size_t n_k = shape->window.kernel_h * shape->window.kernel_w * shape->in_c;
     const size_t n_pixels = job->n_images * job->n_units, n_blocks = (n_pixels + job->block - 1) / job->block;
-    struct pixels pixels = {.rows = is_plain_product(shape) ? NULL : job->scratch};
+    struct pixels pixels = {.rows = job->is_in_place ? NULL : job->scratch};
     for (size_t b = 0; b < n_blocks; b++, pixels.first = pixels.end) {
         pixels.end = (b + 1) * n_pixels / n_blocks;
         for (size_t p = pixels.first; pixels.rows && p < pixels.end; p++)
             gather_window(shape, job->in + p / job->n_units * job->in_stride, job->first_unit + p % job->n_units,
                           job->scratch + (p - pixels.first) * CONV_ROW_FLOATS(n_k));
         for (size_t column = 0; column < shape->out_c; column += PANEL)
-            for (size_t k = 0; k < n_k; k += BLOCK_K) multiply_panel(job, &pixels, n_k, column, k);
+            for (size_t k = 0; k < n_k; k += CONV_BLOCK_TERMS) multiply_panel(job, &pixels, n_k, column, k);
     }
 }
 

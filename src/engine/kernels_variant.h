@@ -18,6 +18,7 @@
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #define LANES 16
+#define KERNELS_ISA FILTAGS_ISA_AVX512
 #define VEC_FMA(a, b, c) ((vec)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #define VEC_MIN(a, b) ((vec)_mm512_min_ps((__m512)(a), (__m512)(b)))
 #define VEC_MAX(a, b) ((vec)_mm512_max_ps((__m512)(a), (__m512)(b)))
@@ -25,12 +26,14 @@
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define LANES 8
+#define KERNELS_ISA FILTAGS_ISA_AVX2
 #define VEC_FMA(a, b, c) ((vec)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #define VEC_MIN(a, b) ((vec)_mm256_min_ps((__m256)(a), (__m256)(b)))
 #define VEC_MAX(a, b) ((vec)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #define VEC_WIDEN(half) ((vec_double)_mm256_cvtps_pd((__m128)(half)))
 #else
 #define LANES 4
+#define KERNELS_ISA FILTAGS_ISA_PORTABLE
 #define VEC_FMA(a, b, c) ((a) * (b) + (c))
 #define VEC_WIDEN(half) __builtin_convertvector(half, vec_double)
 #if defined(__SSE2__)

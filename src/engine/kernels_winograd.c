@@ -7,7 +7,7 @@
  * point are a product of matrices. The kernel's transform G g is made once, in conv_own.c.
  *
  * The larger a tile, the fewer multiplications and digits. Errors were measured, in units of the largest output, as
- * 3.6e-6 of F(4,3) along both axes, 6.3e-6 of F(5,3), 1e-5 of F(6,3), which is not used, and 5.1e-6 of F(4,5).
+ * 3.6e-6 of F(4,3) along both axes, 6.3e-6 of F(5,3), 1e-5 of F(6,3), and 5.1e-6 of F(4,5).
  *
  * A kernel of length 7 is split: its first 4 taps and its last 3 are kernels of their own, F(5,4) with n = 8 and F(5,3)
  * with n = 7, whose points are the same but for one (-1/2). Their outputs are added, which at a common point is to add
@@ -23,7 +23,7 @@
 #include "engine/kernels_variant.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { MAX_POINTS = 8, MAX_TILE = 5 };
+enum { MAX_POINTS = 8, MAX_TILE = 6 };
 /* Of a split kernel: taps of its first and second part, points of the second. */
 enum { SPLIT_TAPS = 4, SPLIT_REST = 3, SPLIT_POINTS = 7, SPLIT_OUTPUTS = 5 };
 
@@ -99,7 +99,8 @@ INLINE void transform_output(size_t n, size_t m, vec *d) {
         d[1] = PLUS(d[1], 0.5f, difference_half);
         d[2] = PLUS(d[2], 0.25f, sum_half);
         d[3] = PLUS(d[3], 0.125f, difference_half);
-        if (m == 5) d[4] = PLUS(PLUS(sum_1, 16.0f, sum_2), 0.0625f, sum_half);
+        if (m >= 5) d[4] = PLUS(PLUS(sum_1, 16.0f, sum_2), 0.0625f, sum_half);
+        if (m == 6) d[5] = PLUS(PLUS(difference_1, 32.0f, difference_2), 0.03125f, difference_half);
     }
     d[m - 1] += last;
 }
@@ -171,16 +172,16 @@ INLINE void finish(size_t n_h, size_t n_w, size_t m_h, size_t m_w, const float *
 #pragma GCC unroll 8
         for (size_t i = 0; i < n_h; i++) column[i] = VEC_LOAD(in + (i * n_w + j) * plane);
         transform_output(n_h, m_h, column);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (size_t i = 0; i < m_h; i++) rows[j * m_h + i] = column[i];
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (size_t i = 0; i < m_h; i++) {
         vec row[MAX_POINTS];
 #pragma GCC unroll 8
         for (size_t j = 0; j < n_w; j++) row[j] = rows[j * m_h + i];
         transform_output(n_w, m_w, row);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (size_t j = 0; j < m_w; j++) /* in this order NaN stays */
             VEC_AT(out + i * row_floats + j * pixel_floats) = VEC_MAX(least, row[j] + added);
     }
@@ -199,11 +200,12 @@ INLINE void finish(size_t n_h, size_t n_w, size_t m_h, size_t m_w, const float *
     }
 TRANSFORM(3x3, 6, 6)
 TRANSFORM(3x3_large, 7, 7)
-TRANSFORM(5x5, 8, 8)
+TRANSFORM(8x8, 8, 8)
 TRANSFORM(1x3, 1, 6)
 TRANSFORM(3x1, 6, 1)
 FINISH(3x3, 6, 6, 4, 4)
 FINISH(3x3_large, 7, 7, 5, 5)
+FINISH(3x3_largest, 8, 8, 6, 6)
 FINISH(5x5, 8, 8, 4, 4)
 FINISH(1x3, 1, 6, 1, 4)
 FINISH(3x1, 6, 1, 4, 1)
@@ -219,7 +221,8 @@ struct kind {
 };
 static const struct kind KINDS[] = {{6, 6, 4, 4, 36, false, transform_3x3, finish_3x3},
                                     {7, 7, 5, 5, 49, false, transform_3x3_large, finish_3x3_large},
-                                    {8, 8, 4, 4, 64, false, transform_5x5, finish_5x5},
+                                    {8, 8, 6, 6, 64, false, transform_8x8, finish_3x3_largest},
+                                    {8, 8, 4, 4, 64, false, transform_8x8, finish_5x5},
                                     {1, 6, 1, 4, 6, false, transform_1x3, finish_1x3},
                                     {6, 1, 4, 1, 6, false, transform_3x1, finish_3x1},
                                     {1, 11, 1, 5, 8, true, transform_1x7, finish_1x7},

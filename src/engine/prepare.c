@@ -39,10 +39,13 @@ static filtags_status prepare_conv(const struct graph *graph, const struct plan_
         struct conv_shape shape;
         const float *kernel = weight_values(graph, node->kernel), *bias = weight_values(graph, node->bias);
         prepare_conv_shape(graph, step, &shape);
-        filtags_status status = conv_own_create(kernels, &shape, kernel, bias, &prepared->own);
-        if (status != FILTAGS_OK || prepared->own) return status;
-        status = conv_create(library, &shape, kernel, bias, &prepared->conv);
-        if (status != FILTAGS_OK || prepared->conv) return status;
+        enum conv_way way = conv_way_choose(&shape, kernels, true);
+        if (conv_way_is_onednn(way)) {
+            filtags_status status = conv_create(library, &shape, kernel, bias, &prepared->conv);
+            if (status != FILTAGS_OK || prepared->conv) return status;
+            way = conv_way_choose(&shape, kernels, false);
+        }
+        if (way != CONV_WAY_NONE) return conv_own_create(kernels, &shape, way, kernel, bias, &prepared->own);
     }
     filtags_status status = copy_weight(graph, node->kernel, &prepared->kernel);
     return status == FILTAGS_OK ? copy_weight(graph, node->bias, &prepared->bias) : status;
