@@ -27,8 +27,10 @@ struct hdf5_file {
 /* ------------------------------------------------------------------ who answers */
 
 static filtags_status start_reader(int fd, const void *bytes, size_t size_bytes, void **session) {
-    enum { LEAST_SEC = 5, BYTES_A_SEC = 32 << 20 }; /* reading takes milliseconds, unpacking 200 MB a second */
-    const struct reader_task task = {"hdf5", fd, bytes, size_bytes, LEAST_SEC + (unsigned)(size_bytes / BYTES_A_SEC)};
+    /* reading takes milliseconds, unpacking 200 MB a second; libhdf5 gets no end with some damaged files */
+    enum { LEAST_MS = 800, BYTES_A_MS = 16 << 10, MOST_MS = 1 << 30 };
+    const size_t ms = LEAST_MS + size_bytes / BYTES_A_MS;
+    const struct reader_task task = {"hdf5", fd, bytes, size_bytes, ms < MOST_MS ? (unsigned)ms : MOST_MS};
     struct reader_process *reader;
     filtags_status status = reader_start(&task, &reader);
     if (!status) *session = reader;

@@ -69,6 +69,16 @@ static void give_up(struct runner *runner, filtags_status status) {
     pthread_mutex_unlock(&runner->lock);
 }
 
+/* The message in place of a later picture's. */
+static filtags_status keep_reason(struct bad_reason *reason, size_t index) {
+    if (!reason || (reason->message && reason->picture < index)) return FILTAGS_OK;
+    char *message = memory_copy_string(filtags_error_message());
+    if (!message) return FILTAGS_ERROR_MEMORY;
+    free(reason->message);
+    *reason = (struct bad_reason){message, index};
+    return FILTAGS_OK;
+}
+
 /* A picture can't be used; the error message says why. */
 static void drop_picture(struct runner *runner, size_t index, filtags_status status) {
     const struct runner_job *job = runner->job;
@@ -85,7 +95,9 @@ static void drop_picture(struct runner *runner, size_t index, filtags_status sta
     pthread_mutex_lock(&runner->lock);
     job->is_bad[index] = true;
     runner->totals.n_bad++;
+    status = keep_reason(job->reason, index);
     pthread_mutex_unlock(&runner->lock);
+    if (status) give_up(runner, status);
 }
 
 /* Take the numbers of up to batch pictures, leaving some for the others at the end of the list. */

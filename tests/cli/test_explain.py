@@ -299,7 +299,21 @@ def test_picture_that_cannot_be_read(tags, picture, tmp_path):
 def test_no_picture_that_can_be_read(tags, tmp_path):
     result = explain(tags, tmp_path, "--k-q", 1, tmp_path / "a.png", tmp_path / "b.png", status=1)
     assert result.stdout == ""
-    assert "a.png" in result.stderr and "none of the 2 pictures could be used" in result.stderr
+    first = tmp_path / "a.png"
+    warnings, error = result.stderr.splitlines()[:-1], result.stderr.splitlines()[-1]
+    assert error == (f"filtags explain: none of the 2 pictures could be used: see the warnings. The first: {first}: "
+                     "cannot be opened: No such file or directory"), "whatever thread comes to it first"
+    assert any(f"{tmp_path / 'b.png'}: " in line for line in warnings)
+    steps.assert_nothing_final(tmp_path)
+
+
+def test_the_only_picture_cannot_be_read(tags, tmp_path):
+    """The error itself says which and why; the log has the warning, too."""
+    bad = steps.DAMAGED / "bad_jpeg_cut_in_middle.jpg"
+    result = explain(tags, tmp_path, "--k-q", 1, bad, status=1)
+    reason = f"{bad}: JPEG: the file is truncated: it ends after 1019 bytes, before row 15 of 29 is complete"
+    assert result.stderr.splitlines()[-1] == f"filtags explain: {reason} (it is the only picture)"
+    assert f"{reason} (the picture is left out)" in "\n".join(steps.warnings(tmp_path, "EX"))
     steps.assert_nothing_final(tmp_path)
 
 
