@@ -38,6 +38,7 @@ struct conv_job {
     const float *in;          /* [n_images][in_h, in_w, in_c], in_stride floats from picture to picture */
     float *out;               /* [n_images][out_h, out_w, out_c], likewise */
     size_t in_stride, out_stride;
+    size_t out_pixel;         /* floats from one output pixel to the next: out_c, or more within a concatenation */
     size_t first_unit, n_units; /* of every picture: output pixels (gemm), their rows, or rows of tiles (Winograd) */
     float *scratch;           /* 64-byte aligned */
 };
