@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "engine/fuse.h"
 #include "engine/isa.h"
+#include "engine/place.h"
 #include "model/model.h"
 
 static filtags_status check_options(const filtags_engine_options *options) {
@@ -65,6 +66,7 @@ filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_
         status = prepare_weights(made, model);
         model_drop_weights(model);
     }
+    if (status == FILTAGS_OK && !made->is_reference) status = place_outputs(&made->plan, made->prepared);
     if (status == FILTAGS_OK && !made->is_reference) fuse_steps(&made->plan, made->prepared);
     if (status == FILTAGS_OK) *engine = made;
     else filtags_engine_destroy(made);

@@ -107,7 +107,8 @@ static void run_both_ways(const struct conv_own *conv, const struct kernels *ker
     free(apart);
 }
 
-/* In portions among the channels of a wider map, as a branch of a concatenation: the same bits, nothing else touched. */
+/* In portions among the channels of a wider map, as a branch of a concatenation: the same bits, and nothing else is
+ * touched. */
 static void run_among_channels(const struct conv_own *conv, const struct kernels *kernels,
                                const struct picture_set *set, bool is_relu) {
     enum { BEFORE = 3, BEHIND = 18 };
