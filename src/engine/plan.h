@@ -73,7 +73,8 @@ struct plan {
     size_t max_channels;          /* most channels of any output */
 };
 
-/* Make a plan: everything but places in memory. layers: to be tapped, [n_layers]; they have feature maps. DATA: one that hasn't. MEMORY. */
+/* Make a plan: everything but places in memory. layers: to be tapped, [n_layers]; they have feature maps. DATA: one
+ * that hasn't. MEMORY. */
 FILTAGS_MUST_USE filtags_status plan_create(const struct graph *graph, const size_t *layers, size_t n_layers,
                                             bool wants_output, struct plan *plan);
 /* Takes a zeroed plan too. */
