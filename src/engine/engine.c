@@ -43,8 +43,10 @@ filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_
         status = made->prepared ? load_weights(made, model, options->n_threads) : FILTAGS_ERROR_MEMORY;
         model_drop_weights(model);
     }
-    if (status == FILTAGS_OK && !made->is_reference) status = place_outputs(&made->plan, made->prepared);
-    if (status == FILTAGS_OK && !made->is_reference) fuse_steps(&made->plan, made->prepared);
+    if (status == FILTAGS_OK && !made->is_reference) {
+        fuse_steps(&made->plan, made->prepared);
+        status = place_outputs(&made->plan, made->prepared);
+    }
     if (status == FILTAGS_OK) *engine = made;
     else filtags_engine_destroy(made);
     return status;

@@ -1,3 +1,4 @@
+#include <stdint.h>
 #include <string.h>
 
 #include "engine/engine.h"
@@ -22,7 +23,10 @@ float *execute_output(const struct filtags_worker *worker, int node, size_t imag
     /* The plan never writes to the caller's pictures. */
     if (place->storage == PLAN_INPUT_STORAGE) return (float *)worker->images + image * image_stride(worker, node);
     const struct plan_storage *storage = &plan->storages[place->storage];
-    return worker->arena + storage->offset * worker->n_images + image * storage->n_floats + place->first_channel;
+    float *values = worker->arena + storage->offset * worker->n_images + image * storage->n_floats;
+    if (place->storage == worker->passing_storage) /* may begin in front of the arena, but is not read there */
+        values = (float *)((uintptr_t)values - worker->passed_floats * sizeof *values);
+    return values + place->first_channel;
 }
 
 /* Floats from one pixel of a node's output to the next. */
@@ -55,14 +59,40 @@ static enum binary_op binary_op_of(enum op_kind op) {
 
 /* ------------------------------------------------------------------ roots */
 
-static void execute_pool(struct filtags_worker *worker, const struct node *node, const float *in, float *out,
-                         size_t out_pixel) {
+static void pool_shape_of(const struct filtags_worker *worker, int index, struct pool_shape *shape) {
+    const struct node *node = &worker->engine->graph->nodes[index];
+    *shape = (struct pool_shape){.out_pixel = pixel_floats(worker, index), .window = node->window};
+    shape_as_map(input_shape(worker, node, 0), &shape->in_h, &shape->in_w, &shape->c);
+    shape_as_map(&node->shape, &shape->out_h, &shape->out_w, &shape->c);
+}
+
+/* Rows [first_row, end_row) of a pooling's output. */
+static void execute_pool(struct filtags_worker *worker, int index, size_t image, const struct pool_shape *shape) {
     const struct kernels *kernels = worker->engine->kernels;
-    struct pool_shape shape = {.out_pixel = out_pixel, .window = node->window};
-    shape_as_map(input_shape(worker, node, 0), &shape.in_h, &shape.in_w, &shape.c);
-    shape_as_map(&node->shape, &shape.out_h, &shape.out_w, &shape.c);
-    if (node->op == OP_MAX_POOL) kernels->max_pool(&shape, in, out);
-    else kernels->avg_pool(&shape, in, out);
+    const struct node *node = &worker->engine->graph->nodes[index];
+    const float *in = input_values(worker, node, 0, image);
+    float *out = execute_output(worker, index, image);
+    if (node->op == OP_MAX_POOL) kernels->max_pool(shape, in, out);
+    else kernels->avg_pool(shape, in, out);
+}
+
+static void execute_whole_pool(struct filtags_worker *worker, int index, size_t image) {
+    struct pool_shape shape;
+    pool_shape_of(worker, index, &shape);
+    shape.end_row = shape.out_h;
+    execute_pool(worker, index, image, &shape);
+}
+
+/* The rows of a pooling that n_rows of its input are enough for; shape keeps count. */
+static void execute_pool_so_far(struct filtags_worker *worker, int index, size_t image, size_t n_rows,
+                                struct pool_shape *shape) {
+    const struct window *window = &shape->window;
+    const bool is_all = n_rows == shape->in_h;
+    shape->first_row = shape->end_row;
+    while (shape->end_row < shape->out_h &&
+           (is_all || shape->end_row * window->stride_h + window->kernel_h <= n_rows + window->padding.top))
+        shape->end_row++;
+    if (shape->first_row < shape->end_row) execute_pool(worker, index, image, shape);
 }
 
 static void execute_global_pool(struct filtags_worker *worker, const struct node *node, const float *in, float *out) {
@@ -135,7 +165,7 @@ static filtags_status execute_root(struct filtags_worker *worker, const struct p
     case OP_CONV: return execute_conv(worker, step, image, out);
     case OP_DENSE: execute_dense(worker, node, step->node, image, false); break;
     case OP_MAX_POOL: case OP_AVG_POOL:
-        execute_pool(worker, node, input_values(worker, node, 0, image), out, out_pixel);
+        execute_whole_pool(worker, step->node, image);
         break;
     case OP_GLOBAL_MAX_POOL: case OP_GLOBAL_AVG_POOL:
         execute_global_pool(worker, node, input_values(worker, node, 0, image), out);
@@ -285,26 +315,45 @@ static void execute_all_strips(struct filtags_worker *worker, const struct plan_
     finish_taps(worker, group, image);
 }
 
+/* Before pixels from `first` on are made: let the map begin with the rows before them that the pooling still needs. */
+static void pass_rows(struct filtags_worker *worker, const struct plan_step *root, size_t image, size_t first,
+                      const struct pool_shape *pool) {
+    const size_t end = first * pool->c, before = pool->window.padding.top;
+    size_t row = pool->end_row * pool->window.stride_h;
+    row = row > before ? row - before : 0;
+    const size_t begin = row * pool->in_w * pool->c < end ? row * pool->in_w * pool->c : end;
+    const float *kept = execute_output(worker, root->node, image) + begin;
+    worker->passing_storage = worker->engine->plan.places[root->node].storage;
+    worker->passed_floats = begin;
+    memmove(execute_output(worker, root->node, image) + begin, kept, (end - begin) * sizeof *kept);
+}
+
 /* A convolution by our kernels, a portion of its output at a time, and everything behind it while that is in cache: an
- * output that the next step overwrites never gets to memory. */
+ * output that the next step overwrites never gets to memory, nor does a map that only a pooling reads. */
 static void execute_own_conv(struct filtags_worker *worker, const struct plan_group *group, size_t image,
                              struct conv_own_call *call) {
     const struct filtags_engine *engine = worker->engine;
     const struct plan_step *root = &engine->plan.steps[group->first_step];
     const struct conv_own *conv = engine->prepared[root->node].own;
     call->in = execute_output(worker, root->input, image);
-    call->out = execute_output(worker, root->result, image);
     call->n_images = 1;
+    const int pool = group->is_pooled ? engine->plan.steps[group[1].first_step].node : PLAN_NOTHING;
+    struct pool_shape pool_shape;
+    if (pool != PLAN_NOTHING) pool_shape_of(worker, pool, &pool_shape);
     start_taps(worker, group);
     for (size_t unit = 0; unit < conv->n_units; unit += call->n_units) {
-        const size_t end_pixel = (unit + conv->portion) * conv->unit_pixels;
+        size_t end_pixel = (unit + conv->portion) * conv->unit_pixels;
+        if (end_pixel > group->n_pixels) end_pixel = group->n_pixels;
         call->first_unit = unit;
         call->n_units = conv->n_units - unit < conv->portion ? conv->n_units - unit : conv->portion;
+        if (group->is_passing) pass_rows(worker, root, image, unit * conv->unit_pixels, &pool_shape);
+        call->out = execute_output(worker, root->result, image);
         conv_own_run(conv, engine->kernels, call, worker->scratchpad);
-        if (group->has_strips)
-            execute_strips(worker, group, image, unit * conv->unit_pixels,
-                           end_pixel < group->n_pixels ? end_pixel : group->n_pixels);
+        if (group->has_strips) execute_strips(worker, group, image, unit * conv->unit_pixels, end_pixel);
+        if (pool != PLAN_NOTHING)
+            execute_pool_so_far(worker, pool, image, end_pixel / conv->shape.out_w, &pool_shape);
     }
+    worker->passing_storage = PLAN_NOTHING;
     finish_taps(worker, group, image);
 }
 
@@ -337,7 +386,7 @@ filtags_status execute_group(struct filtags_worker *worker, const struct plan_gr
     }
     if (group->is_batched) execute_dense(worker, &worker->engine->graph->nodes[root->node], root->node, 0, true);
     for (size_t image = 0; image < worker->n_images; image++) {
-        if (!group->is_batched && !root->is_pointwise) {
+        if (!group->is_batched && !root->is_pointwise && !group->is_root_done) {
             filtags_status status = execute_root(worker, root, image);
             if (status != FILTAGS_OK) return status;
         }

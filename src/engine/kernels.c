@@ -143,7 +143,8 @@ static size_t window_end(size_t place, size_t stride, size_t before, size_t kern
 static void max_pool(const struct pool_shape *shape, const float *in, float *out) {
     const struct window *window = &shape->window;
     const size_t c = shape->c;
-    for (size_t oh = 0; oh < shape->out_h; oh++) {
+    out += shape->first_row * shape->out_w * shape->out_pixel;
+    for (size_t oh = shape->first_row; oh < shape->end_row; oh++) {
         const size_t h_0 = window_begin(oh, window->stride_h, window->padding.top);
         const size_t h_1 = window_end(oh, window->stride_h, window->padding.top, window->kernel_h, shape->in_h);
         for (size_t ow = 0; ow < shape->out_w; ow++, out += shape->out_pixel) {
@@ -179,7 +180,8 @@ static void sum_window(const float *in, size_t in_w, size_t c, size_t n_h, size_
 static void avg_pool(const struct pool_shape *shape, const float *in, float *out) {
     const struct window *window = &shape->window;
     const size_t c = shape->c;
-    for (size_t oh = 0; oh < shape->out_h; oh++) {
+    out += shape->first_row * shape->out_w * shape->out_pixel;
+    for (size_t oh = shape->first_row; oh < shape->end_row; oh++) {
         const size_t h_0 = window_begin(oh, window->stride_h, window->padding.top);
         const size_t h_1 = window_end(oh, window->stride_h, window->padding.top, window->kernel_h, shape->in_h);
         for (size_t ow = 0; ow < shape->out_w; ow++, out += shape->out_pixel) {

@@ -62,6 +62,7 @@ enum { CONV_MAX_AXIS_PLANES = 15 };
 struct pool_shape {
     size_t in_h, in_w, c, out_h, out_w;
     size_t out_pixel; /* floats from one output pixel to the next */
+    size_t first_row, end_row; /* of the output, to be computed */
     struct window window;
 };
 

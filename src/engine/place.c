@@ -10,7 +10,7 @@ struct placer {
     struct plan *plan;
     const struct prepared *prepared;
     size_t *step_of;           /* [n_nodes] */
-    size_t *group_of;          /* [n_nodes] */
+    size_t *group_of;          /* [n_nodes] the group during which it is computed */
     size_t *n_reads;           /* [n_nodes] */
     size_t *last_read;         /* [n_nodes] last step that reads it, 0: none, SIZE_MAX: it outlives the run */
     bool *can_be_spread;       /* [n_nodes] all that read it can do so among the channels of a wider map */
@@ -38,7 +38,7 @@ static void find_steps(struct placer *placer) {
         for (size_t s = 0; s < plan->groups[g].n_steps; s++) {
             const size_t step = plan->groups[g].first_step + s;
             placer->step_of[plan->steps[step].node] = step;
-            placer->group_of[plan->steps[step].node] = g;
+            placer->group_of[plan->steps[step].node] = g - (s == 0 && plan->groups[g].is_root_done);
         }
 }
 
@@ -230,6 +230,37 @@ static filtags_status place_storages(struct plan *plan) {
     return FILTAGS_OK;
 }
 
+/* Whether only the pooling behind a group reads the map that the group's root begins, so that some rows of it are
+ * enough. Nothing from before the group lies in it, since it was begun in the group. */
+static bool is_in_passing(const struct placer *placer, const struct plan_group *group) {
+    const struct plan *plan = placer->plan;
+    const int pool = plan->steps[group[1].first_step].node, root = plan->steps[group->first_step].node;
+    const int input = node_at(placer, pool)->inputs[0], storage = plan->places[root].storage;
+    if (plan->places[input].storage != storage || placer->lies_in[root] != PLAN_NOTHING) return false;
+    for (size_t s = 0; s < group->n_steps; s++) {
+        const int node = plan->steps[group->first_step + s].node;
+        if (plan->places[node].storage == storage && placer->last_read[node] > placer->step_of[pool]) return false;
+    }
+    return true;
+}
+
+/* The largest portion that is made at a time, and what the pooling still needs of the rows before it: less than a
+ * window, and a row that isn't whole yet. */
+static void find_passing(struct placer *placer) {
+    struct plan *plan = placer->plan;
+    for (size_t g = 0; g + 1 < plan->n_groups; g++) {
+        struct plan_group *group = &plan->groups[g];
+        if (!group->is_pooled || !is_in_passing(placer, group)) continue;
+        const int root = plan->steps[group->first_step].node;
+        const struct conv_own *conv = placer->prepared[root].own;
+        const size_t window_rows = plan->steps[group[1].first_step].window.kernel_h + 1;
+        const size_t n_pixels = conv->portion * conv->unit_pixels + window_rows * conv->shape.out_w;
+        struct plan_storage *storage = &plan->storages[plan->places[root].storage];
+        group->is_passing = n_pixels < group->n_pixels;
+        if (group->is_passing) storage->n_floats = (n_pixels * group->n_channels + 15) / 16 * 16;
+    }
+}
+
 /* ------------------------------------------------------------------ all of it */
 
 static filtags_status allocate(struct placer *placer) {
@@ -260,6 +291,7 @@ filtags_status place_outputs(struct plan *plan, const struct prepared *prepared)
         find_readers(&placer);
         lay_branches(&placer);
         assign_places(&placer);
+        find_passing(&placer);
         status = place_storages(plan);
     }
     free(placer.step_of);

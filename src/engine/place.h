@@ -9,7 +9,8 @@
 
 #include "engine/prepare.h"
 
-/* Give every computed node a place. prepared: [n_nodes], to know which convolutions are ours. MEMORY. */
+/* Give every computed node a place. plan: fused (fuse.h). prepared: [n_nodes], to know which convolutions are ours.
+ * MEMORY. */
 FILTAGS_MUST_USE filtags_status place_outputs(struct plan *plan, const struct prepared *prepared);
 
 #endif

@@ -39,6 +39,11 @@ struct plan_group {
     size_t n_pixels, n_channels; /* of every output in the group */
     bool is_batched;             /* the root takes all pictures at once */
     bool has_strips;             /* there is something behind the root */
+    /* Set by fuse.c. */
+    bool is_pooled;              /* the next group's root, a pooling, is done row by row while this group is */
+    bool is_root_done;           /* with the group before */
+    /* Set by place.c. */
+    bool is_passing;             /* is_pooled, and only the pooling reads the map: some rows of it are kept */
 };
 
 /* A block of memory that nodes share one after another, or beside one another as the branches of a concatenation. */

@@ -422,6 +422,61 @@ static void same_bits_among_channels(void **state) {
     network_free(&apart.network);
 }
 
+/* Activations of a ReLU behind a convolution and of the pooling behind that: [n_images, n_filters]. With
+ * is_kept the map between them is also read by something else, so that it is there as a whole. */
+static struct result pool_result(struct window pool, enum op_kind op, size_t c_in, size_t size, bool is_kept,
+                                 bool has_norm) {
+    enum { N_IMAGES = 3 };
+    struct network network;
+    const struct padding same = {size / 2, size / 2, size / 2, size / 2};
+    int node = network_start(&network, 5, shape_3(61, 83, c_in));
+    node = add_conv(&network, node, window_of(size, size, 1, 1, same), 1, 33, true);
+    if (has_norm) node = add_batch_norm(&network, node);
+    const int map = add_relu(&network, node), pooled = add_pool(&network, map, op, pool);
+    if (is_kept) add_padding(&network, map, OP_CROP, NO_PADDING);
+    else add_relu(&network, pooled);
+    const int last = (int)network.model.graph.output_node;
+    float *images = random_values(&network.random, N_IMAGES * 61 * 83 * c_in, 1, 0.5f);
+    const size_t layers[] = {(size_t)map, (size_t)pooled, (size_t)last};
+    filtags_engine *engine = network_engine(&network, (filtags_engine_options){
+        .layers = layers, .n_layers = is_kept ? 3 : 2, .max_batch = 2});
+    bool is_passing = false, is_pooled = false;
+    for (size_t g = 0; g < engine->plan.n_groups; g++) {
+        is_pooled = is_pooled || engine->plan.groups[g].is_pooled;
+        is_passing = is_passing || engine->plan.groups[g].is_passing;
+    }
+    assert_int_equal(is_pooled, true);
+    assert_int_equal(is_passing, !is_kept);
+    struct result result = engine_result(engine, &network, images, N_IMAGES, 2, false);
+    filtags_engine_destroy(engine);
+    network_free(&network);
+    free(images);
+    return result;
+}
+
+/* A map of which only the rows are kept that a pooling needs next, or the whole of it: the same bits. Units of
+ * convolutions are rows of tiles (of 4 or 5), rows, and pixels. */
+static void same_bits_for_poolings(void **state) {
+    (void)state;
+    static const struct { size_t c_in, size; } convs[] = {{20, 3}, {20, 5}, {3, 3}, {20, 1}};
+    const struct window pools[] = {window_of(2, 2, 2, 1, NO_PADDING), window_of(3, 3, 2, 1, NO_PADDING),
+                                   window_of(3, 3, 1, 1, (struct padding){1, 1, 1, 1}),
+                                   window_of(3, 3, 2, 1, (struct padding){2, 1, 0, 1}),
+                                   window_of(1, 2, 3, 1, NO_PADDING), window_of(5, 4, 3, 1, NO_PADDING)};
+    for (size_t i = 0; i < sizeof convs / sizeof *convs; i++)
+        for (size_t p = 0; p < sizeof pools / sizeof *pools; p++) {
+            const enum op_kind op = (i + p) % 2 ? OP_MAX_POOL : OP_AVG_POOL;
+            struct result passing = pool_result(pools[p], op, convs[i].c_in, convs[i].size, false, p % 3 == 0);
+            struct result kept = pool_result(pools[p], op, convs[i].c_in, convs[i].size, true, p % 3 == 0);
+            for (size_t image = 0; image < passing.n_images; image++)
+                assert_memory_equal(passing.activations + image * passing.n_filters,
+                                    kept.activations + image * kept.n_filters,
+                                    passing.n_filters * sizeof *passing.activations);
+            result_free(&passing);
+            result_free(&kept);
+        }
+}
+
 /* Convolutions with so many weights that they run for all pictures at once, and what is fused behind them. */
 static void same_bits_for_large_layers(void **state) {
     (void)state;
@@ -622,6 +677,7 @@ int main(void) {
                                        cmocka_unit_test(taps),
                                        cmocka_unit_test(same_bits_for_batches),
                                        cmocka_unit_test(same_bits_among_channels),
+                                       cmocka_unit_test(same_bits_for_poolings),
                                        cmocka_unit_test(same_bits_for_large_layers),
                                        cmocka_unit_test(same_bits_for_threads),
                                        cmocka_unit_test(values_that_are_not_finite),
