@@ -345,6 +345,7 @@ typedef struct filtags_engine_options {
     bool is_reference;     /* run the naive engine: slow, readable, the oracle of the tests */
     filtags_isa isa;       /* the same for every engine of a process */
     size_t max_batch;      /* most pictures in one call of filtags_worker_run, >= 1 */
+    size_t n_threads;      /* threads that load the weights; 0: the calling one */
 } filtags_engine_options;
 
 /* Compile a model: choose kernels, read the weights that are needed, plan the memory. The model must

@@ -347,18 +347,18 @@ static filtags_status read_at(const struct hdf5_file *file, const char *path, ui
     return FILTAGS_OK;
 }
 
-/* Values that lie in the file as they are. take_dataset has made sure that they do. */
+/* n values that lie in the file as they are, from the first-th on. take_dataset has made sure that they do. */
 static filtags_status read_in_place(const struct hdf5_file *file, const char *path, const struct hdf5_dataset *dataset,
-                                    float *values) {
+                                    size_t first, size_t n, float *values) {
     enum { BLOCK_VALUES = 1 << 15 };
-    size_t n = hdf5_n_rows(dataset) * hdf5_row_values(dataset);
-    if (is_native(dataset)) return read_at(file, path, dataset->offset, values, n * sizeof *values);
+    const uint64_t offset = dataset->offset + first * dataset->value_bytes;
+    if (is_native(dataset)) return read_at(file, path, offset, values, n * sizeof *values);
     unsigned char *block = memory_new(BLOCK_VALUES, dataset->value_bytes);
     if (!block) return FILTAGS_ERROR_MEMORY;
     filtags_status status = FILTAGS_OK;
     for (size_t i = 0, n_here; !status && i < n; i += n_here) {
         n_here = n - i < BLOCK_VALUES ? n - i : BLOCK_VALUES;
-        status = read_at(file, path, dataset->offset + i * dataset->value_bytes, block, n_here * dataset->value_bytes);
+        status = read_at(file, path, offset + i * dataset->value_bytes, block, n_here * dataset->value_bytes);
         if (!status) convert(dataset, block, n_here, values + i);
     }
     free(block);
@@ -382,12 +382,12 @@ static filtags_status read_piece(struct hdf5_file *file, const char *path, size_
 }
 
 static filtags_status read_pieces(struct hdf5_file *file, const char *path, const struct hdf5_dataset *dataset,
-                                  float *values) {
-    size_t n_rows = hdf5_n_rows(dataset), row_values = hdf5_row_values(dataset);
+                                  size_t first, size_t n_rows, float *values) {
+    size_t row_values = hdf5_row_values(dataset);
     filtags_status status = FILTAGS_OK;
     for (size_t i = 0, n; !status && i < n_rows; i += n) {
         n = n_rows - i < dataset->piece_rows ? n_rows - i : dataset->piece_rows;
-        status = read_piece(file, path, i, n, values + i * row_values, n * row_values);
+        status = read_piece(file, path, first + i, n, values + i * row_values, n * row_values);
     }
     return status;
 }
@@ -402,19 +402,31 @@ static filtags_status locate(struct hdf5_file *file, const char *path, struct hd
     return finish(file, &exchange, status, makes_sense);
 }
 
-filtags_status hdf5_read_floats(struct hdf5_file *file, const char *path, const size_t *dim, size_t n_dims,
-                                float *values) {
-    struct hdf5_dataset dataset;
-    filtags_status status = locate(file, path, &dataset);
+filtags_status hdf5_find_floats(struct hdf5_file *file, const char *path, const size_t *dim, size_t n_dims,
+                                struct hdf5_dataset *dataset) {
+    filtags_status status = locate(file, path, dataset);
     if (status) return status;
-    bool is_same = dataset.n_dims == n_dims && dataset.type == HDF5_FLOAT;
-    for (size_t i = 0; is_same && i < n_dims; i++) is_same = dataset.dim[i] == dim[i];
+    bool is_same = dataset->n_dims == n_dims && dataset->type == HDF5_FLOAT;
+    for (size_t i = 0; is_same && i < n_dims; i++) is_same = dataset->dim[i] == dim[i];
     if (!is_same) {
         return error_set(FILTAGS_ERROR_DATA, "%s: data set '%s' has changed since the model was loaded", file->name,
                          path);
     }
-    return dataset.value_bytes ? read_in_place(file, path, &dataset, values)
-                               : read_pieces(file, path, &dataset, values);
+    return FILTAGS_OK;
+}
+
+filtags_status hdf5_read_rows(struct hdf5_file *file, const char *path, const struct hdf5_dataset *dataset,
+                              size_t first, size_t n_rows, float *values) {
+    const size_t row_values = hdf5_row_values(dataset);
+    return dataset->value_bytes ? read_in_place(file, path, dataset, first * row_values, n_rows * row_values, values)
+                                : read_pieces(file, path, dataset, first, n_rows, values);
+}
+
+filtags_status hdf5_read_floats(struct hdf5_file *file, const char *path, const size_t *dim, size_t n_dims,
+                                float *values) {
+    struct hdf5_dataset dataset;
+    filtags_status status = hdf5_find_floats(file, path, dim, n_dims, &dataset);
+    return status ? status : hdf5_read_rows(file, path, &dataset, 0, hdf5_n_rows(&dataset), values);
 }
 
 const char *hdf5_version_text(void) { return "HDF5 " FILTAGS_HDF5_VERSION; }
