@@ -183,7 +183,8 @@ def test_folders_that_cannot_be_used(tmp_path):
         "missing: the folder cannot be read: No such file or directory\n")
     assert steps.fail(*common, tmp_path / "file").endswith("file: the folder cannot be read: Not a directory\n")
     assert f"{nothing}: one folder per class with " in steps.fail(*common, nothing)
-    assert f"{loose}: one folder per class expected, found no picture in one, but 1 beside" in steps.fail(*common, loose)
+    message = steps.fail(*common, loose)
+    assert f"{loose}: one folder per class expected, found no picture in one, but 1 beside" in message
     assert os.listdir(out) == []
 
 
