@@ -182,8 +182,9 @@ def test_folders_that_cannot_be_used(tmp_path):
     assert steps.fail(*common, tmp_path / "missing").endswith(
         "missing: the folder cannot be read: No such file or directory\n")
     assert steps.fail(*common, tmp_path / "file").endswith("file: the folder cannot be read: Not a directory\n")
-    for path in (nothing, loose):
-        assert f"{path}: one folder per class with " in steps.fail(*common, path)
+    assert f"{nothing}: one folder per class with " in steps.fail(*common, nothing)
+    message = steps.fail(*common, loose)
+    assert f"{loose}: one folder per class expected, found no picture in one, but 1 beside" in message
     assert os.listdir(out) == []
 
 
