@@ -405,20 +405,12 @@ static filtags_status gather(struct tag_reader *reader) {
     return FILTAGS_OK;
 }
 
-/* Where some of the default's values are there, nobody misses the others. */
-static filtags_log_level level_of_missing(const struct tag_reader *reader) {
-    const filtags_options *options = reader->step->options;
-    const bool is_default = options && !options_is_given(options, OPTION_K_Q);
-    return is_default && reader->to->n_selectors ? FILTAGS_LOG_DEBUG : FILTAGS_LOG_WARNING;
-}
-
 static filtags_status tell_missing(const struct tag_reader *reader) {
-    const filtags_log_level level = level_of_missing(reader);
     for (int rule = FILTAGS_RULE_K; rule <= FILTAGS_RULE_Q; rule++) {
         for (size_t i = 0; i < reader->lists[rule].n; i++) {
             const struct slot *slot = &reader->lists[rule].items[i];
             if (slot->is_read) continue;
-            step_log(reader->step, level, "%s has no tags for %s = %g: it is left out",
+            step_log(reader->step, FILTAGS_LOG_WARNING, "%s has no tags for %s = %g: it is left out",
                      reader->variables->path, rule == FILTAGS_RULE_K ? "k" : "q", slot->selector.value);
         }
     }

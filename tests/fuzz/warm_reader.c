@@ -1,6 +1,7 @@
 /* warm_reader.c - filtags-read for fuzzers. Starting it takes 13 ms, in which the system links libhdf5 and what that
  * needs; here that is done once, and each file gets a fork, which goes through the program's own main: the same limits,
  * the same filter of system calls, the same questions. */
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
