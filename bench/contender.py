@@ -196,7 +196,7 @@ class OpenVinoThroughput(OpenVino):
 
 
 class PyTorch(Contender):
-    channels_first = True
+    """Traced and frozen (TorchScript); channels last in memory, [n, h, w, c], though PyTorch calls it [n, c, h, w]."""
 
     def __init__(self, options):
         super().__init__(options)
@@ -204,11 +204,29 @@ class PyTorch(Contender):
         torch.set_num_threads(options.threads)
         self.torch = torch
         with open(options.steps, "rb") as file:
-            self.module = graphs.torch_module(pickle.load(file))
+            module = graphs.torch_module(pickle.load(file))
+        with torch.no_grad():
+            self.module = self.prepare(module)
+
+    def example(self):
+        return self.torch.zeros(self.batch, self.load.side, self.load.side, 3).permute(0, 3, 1, 2)
+
+    def prepare(self, module):
+        return self.torch.jit.freeze(self.torch.jit.trace(module, self.example(), check_trace=False))
 
     def infer(self, x):
-        with self.torch.inference_mode():
-            return scale([tuple(part.numpy() for part in tap) for tap in self.module(self.torch.from_numpy(x))])
+        with self.torch.no_grad():
+            found = self.module(self.torch.from_numpy(x).permute(0, 3, 1, 2))
+        return scale([tuple(part.numpy() for part in tap) for tap in found])
+
+
+class PyTorchCompiled(PyTorch):
+    """By torch.compile, which needs a C++ compiler; weights are constants."""
+
+    def prepare(self, module):
+        import torch._inductor.config
+        torch._inductor.config.freezing = True
+        return self.torch.compile(module, dynamic=False)
 
 
 class FilTags(Contender):
@@ -230,7 +248,7 @@ class FilTags(Contender):
 
 CONTENDERS = {"scripts": Scripts, "tensorflow": TensorFlow, "openvino-latency": OpenVino,
               "openvino-throughput": OpenVinoThroughput, "onnxruntime": OnnxRuntime, "pytorch": PyTorch,
-              "filtags": FilTags}
+              "pytorch-compiled": PyTorchCompiled, "filtags": FilTags}
 
 
 def peak_kbytes():

@@ -21,7 +21,7 @@ class KnownNetwork(ctypes.Structure):
 class EngineOptions(ctypes.Structure):
     _fields_ = [("layers", ctypes.POINTER(ctypes.c_size_t)), ("n_layers", ctypes.c_size_t),
                 ("wants_output", ctypes.c_bool), ("wants_maps", ctypes.c_bool), ("is_reference", ctypes.c_bool),
-                ("isa", ctypes.c_int), ("max_batch", ctypes.c_size_t)]
+                ("isa", ctypes.c_int), ("max_batch", ctypes.c_size_t), ("n_threads", ctypes.c_size_t)]
 
 
 class Network:
@@ -42,7 +42,7 @@ class Network:
         layers = [i for i in range(lib.filtags_model_n_layers(model))
                   if lib.filtags_model_layer(model, ctypes.c_size_t(i)).contents.n_filters]
         array = (ctypes.c_size_t * len(layers))(*layers)
-        options = EngineOptions(array, len(layers), False, False, False, 0, batch)
+        options = EngineOptions(array, len(layers), False, False, False, 0, batch, n_threads)
         self.check(lib.filtags_engine_create(model, ctypes.byref(options), ctypes.byref(engine)))
         self.n_filters = lib.filtags_engine_n_filters(engine)
         self.workers = []

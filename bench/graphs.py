@@ -175,13 +175,10 @@ def write_onnx(model, steps, path):
 # ---------------------------------------------------------------- PyTorch
 
 def torch_module(steps):
-    """A module of program()'s steps that gives [(means, minimum, maximum)] of the convolutions, for input [batch,
+    """A module of program()'s steps that gives ((means, minimum, maximum), ...) of the convolutions, for input [batch,
     channels, height, width]."""
     import torch
     import torch.nn.functional as F
-    steps = [(kind, name, inputs, attributes, [torch.from_numpy(np.asarray(array)) for array in arrays], is_tapped)
-             for kind, name, inputs, attributes, arrays, is_tapped in steps]
-
     def padded(x, pads, value=0.0):
         top, left, bottom, right = pads
         return F.pad(x, (left, right, top, bottom), value=value) if any(pads) else x
@@ -198,9 +195,22 @@ def torch_module(steps):
         return F.avg_pool2d(padded(x, pads), kernel, stride) / F.avg_pool2d(ones, kernel, stride)
 
     class Network(torch.nn.Module):
+        """Weights are buffers, so that PyTorch's compilers may take them as constants; those of convolutions have the
+        channels last in memory, as the pictures do."""
+
+        def __init__(self):
+            super().__init__()
+            for number, step in enumerate(steps):
+                for i, array in enumerate(step[4]):
+                    tensor = torch.from_numpy(np.array(array))
+                    if tensor.dim() == 4:
+                        tensor = tensor.contiguous(memory_format=torch.channels_last)
+                    self.register_buffer(f"w{number}_{i}", tensor)
+
         def forward(self, x):
             values, taps = {"input": x}, []
-            for kind, name, inputs, attributes, arrays, is_tapped in steps:
+            for number, (kind, name, inputs, attributes, arrays, is_tapped) in enumerate(steps):
+                arrays = [getattr(self, f"w{number}_{i}") for i in range(len(arrays))]
                 x = values[inputs[0]]
                 if kind == "conv":
                     top, left, bottom, right = pads = attributes["pads"]
@@ -226,7 +236,7 @@ def torch_module(steps):
                 values[name] = x
                 if is_tapped:
                     taps.append((x.mean((2, 3)), *torch.aminmax(x.flatten(1), dim=1)))
-            return taps
+            return tuple(taps)
     return Network().eval()
 
 

@@ -19,6 +19,11 @@ static void print_all_command_names(FILE *to) {
     for (size_t i = 0; i < n_builtin_commands; i++) fprintf(to, "%s ", builtin_commands[i].name);
 }
 
+/* Is the command's argument a file, or may it be one? */
+static bool takes_file(const filtags_command *command) {
+    return *command->argument && (!*command->argument_choices || strstr(command->argument, "FILE"));
+}
+
 /* ---- bash */
 
 /* A case of the shell's: the command by any of its names. */
@@ -63,6 +68,9 @@ static void print_bash(FILE *to) {
     const filtags_command *commands = filtags_commands(&n_commands);
     fputs("# bash completion for filtags\n_filtags() {\n"
           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
+          "    # of --network=VGG16 bash makes three words\n"
+          "    [ \"$prev\" != = ] || prev=${COMP_WORDS[COMP_CWORD-2]}\n"
+          "    [ \"$cur\" != = ] || cur=\n"
           "    COMPREPLY=()\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
           "        COMPREPLY=($(compgen -W '", to);
@@ -89,8 +97,9 @@ static void print_zsh_text(FILE *to, const char *text) {
 }
 
 static void print_zsh_option(FILE *to, const filtags_option *option) {
-    if (option->short_name) fprintf(to, "            {-%c,--%s}", option->short_name, option->name);
-    else fprintf(to, "            --%s", option->name);
+    const char *value = *option->placeholder ? "=" : ""; /* behind the name or a word of its own */
+    if (option->short_name) fprintf(to, "            {-%c,--%s%s}", option->short_name, option->name, value);
+    else fprintf(to, "            --%s%s", option->name, value);
     fputs("'[", to);
     print_zsh_text(to, option->help);
     fputc(']', to);
@@ -107,19 +116,25 @@ static void print_zsh_option(FILE *to, const filtags_option *option) {
     fputs("' \\\n", to);
 }
 
+/* One, or any number of files, of words or of both. */
+static void print_zsh_argument(FILE *to, const filtags_command *command) {
+    fprintf(to, "            '%s:%s:", strstr(command->argument, "...") ? "*" : "1", command->argument);
+    if (!*command->argument_choices) {
+        fputs("_files' \\\n", to);
+        return;
+    }
+    fputs(takes_file(command) ? "{_alternative \"words:word:(" : "(", to);
+    print_words(to, command->argument_choices, '|');
+    fputs(takes_file(command) ? ")\" files:file:_files}' \\\n" : ")' \\\n", to);
+}
+
 static void print_zsh_command(FILE *to, const filtags_command *command) {
     const filtags_option *option;
     fputs("    (", to);
     print_bash_pattern(to, command);
     fputs(")\n        _arguments \\\n", to);
     for (size_t i = 0; (option = filtags_command_option(command, i)); i++) print_zsh_option(to, option);
-    if (strstr(command->argument, "FILE")) {
-        fprintf(to, "            '1:%s:_files' \\\n", command->argument);
-    } else if (*command->argument) {
-        fprintf(to, "            '*:%s:(", command->argument);
-        print_words(to, command->argument_choices, '|');
-        fputs(")' \\\n", to);
-    }
+    if (*command->argument) print_zsh_argument(to, command);
     fputs("            '--help[Print help]' ;;\n", to);
 }
 
@@ -149,6 +164,9 @@ static void print_fish_command(FILE *to, const filtags_command *command) {
     fprintf(to, "complete -c filtags -n __fish_use_subcommand -f -a %s -d '", command->name);
     print_quoted(to, command->summary);
     fputs("'\n", to);
+    if (!takes_file(command))
+        fprintf(to, "complete -c filtags -n '__fish_seen_subcommand_from %s%s%s' -f\n", command->name,
+                *command->aliases ? " " : "", command->aliases);
     if (*command->argument_choices) {
         fprintf(to, "complete -c filtags -n '__fish_seen_subcommand_from %s' -a '", command->name);
         print_words(to, command->argument_choices, '|');

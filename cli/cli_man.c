@@ -1,4 +1,5 @@
-/* cli_man.c - manual pages in roff, made of the library's tables. */
+/* cli_man.c - manual pages in roff, made of the library's tables. Their date is the version's: pages that are made at
+ * different times are the same. */
 #include <ctype.h>
 #include <string.h>
 
@@ -43,11 +44,13 @@ static void print_option(FILE *to, const filtags_option *option) {
 }
 
 static void print_exit_status(FILE *to) {
-    fputs(".SH EXIT STATUS\n.TP\n0\nDone.\n.TP\n1\nFailed; a message on the standard error says why.\n.TP\n2\nWrong "
-          "usage.\n"
-          ".TP\n130, 143\nStopped by Ctrl\\-C (SIGINT) or a kill (SIGTERM). Of activations, evaluate and "
-          "pipeline the same command goes on "
-          "from there.\n", to);
+    fputs(".SH EXIT STATUS\n"
+          ".TP\n0\nDone.\n"
+          ".TP\n1\nFailed; a message on the standard error says why.\n"
+          ".TP\n2\nWrong usage.\n"
+          ".TP\n130, 143\nStopped by Ctrl\\-C (SIGINT) or a kill (SIGTERM). "
+          "Of activations, evaluate and pipeline the same command goes on from there.\n",
+          to);
 }
 
 void man_print_command(FILE *to, const filtags_command *command) {
@@ -55,7 +58,8 @@ void man_print_command(FILE *to, const filtags_command *command) {
     const filtags_option *option;
     fputs(".TH FILTAGS\\-", to);
     print_upper(to, command->name);
-    fprintf(to, " 1 \"\" \"filtags %s\"\n.SH NAME\nfiltags\\-%s \\- ", filtags_version(), command->name);
+    fprintf(to, " 1 " FILTAGS_VERSION_DATE " \"filtags %s\"\n.SH NAME\nfiltags\\-%s \\- ", filtags_version(),
+            command->name);
     print_text(to, command->summary);
     fprintf(to, ".SH SYNOPSIS\n\\fBfiltags %s\\fR [\\fIOPTION\\fR]...", command->name);
     if (*command->argument) fprintf(to, " \\fI%s\\fR", command->argument);
@@ -83,7 +87,7 @@ static void print_command_entry(FILE *to, const char *name, const char *argument
 void man_print_program(FILE *to) {
     size_t n_commands;
     const filtags_command *commands = filtags_commands(&n_commands);
-    fprintf(to, ".TH FILTAGS 1 \"\" \"filtags %s\"\n.SH NAME\nfiltags \\- ", filtags_version());
+    fprintf(to, ".TH FILTAGS 1 " FILTAGS_VERSION_DATE " \"filtags %s\"\n.SH NAME\nfiltags \\- ", filtags_version());
     fputs("explain convolutional neural networks by tagging their filters\n.SH SYNOPSIS\n"
           "\\fBfiltags\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR]... [\\fIFILE\\fR]\n.SH DESCRIPTION\n", to);
     print_text(to, "Explains a convolutional neural network by tagging its filters with the labels of the classes that "

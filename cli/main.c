@@ -37,9 +37,13 @@ static void hold_standard_streams(void) {
 /* Of the processes that mpirun has started, the first one talks: all have the same command line and the same end. */
 static bool is_mute(void) { return filtags_process_number() > 0; }
 
-/* mpirun ends all processes when the first one fails: the one that has the message needs the time to print it. */
+/* mpirun ends all processes when the first one fails, and takes its status: that has to be the one with the message.
+ * Where that one knows nothing of this process's failure it most often has the same, but needs time to say so. */
 static int end_mute(int exit_status) {
-    if (exit_status != EXIT_DONE && is_mute()) sleep(1);
+    enum { PATIENCE_SEC = 10 };
+    if (exit_status == EXIT_DONE || !is_mute()) return exit_status;
+    if (filtags_process_is_led()) return EXIT_DONE;
+    sleep(PATIENCE_SEC);
     return exit_status;
 }
 

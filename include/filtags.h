@@ -45,6 +45,7 @@ extern "C" {
 /* ------------------------------------------------------------------ version, status, errors */
 
 #define FILTAGS_VERSION "0.1.0"
+#define FILTAGS_VERSION_DATE "2026-11-24"
 
 /* Return the version of the library that is running, e.g. "0.1.0". Never NULL; static. */
 FILTAGS_API const char *filtags_version(void);
@@ -172,11 +173,12 @@ typedef struct filtags_run filtags_run;
 FILTAGS_API FILTAGS_MUST_USE filtags_status
 filtags_run_command(const filtags_options *options, const filtags_callbacks *callbacks, filtags_run **run);
 
-/* Return the result as text for a person: tables and where the files are. Ends in a newline. */
+/* Return the result as text for a person: tables and where the files are. Ends in a newline; "" where there is nothing
+ * to say. Valid while the run is. */
 FILTAGS_API const char *filtags_run_report(const filtags_run *run);
 
-/* Return the path of file number index that the run wrote (the main file of a step comes first); NULL past the last
- * one. */
+/* Return the path of file number index (from 0) that the run wrote (the main file of a step comes first); NULL past the
+ * last one. Valid while the run is. */
 FILTAGS_API const char *filtags_run_file(const filtags_run *run, size_t index);
 
 FILTAGS_API void filtags_run_destroy(filtags_run *run);
@@ -190,6 +192,11 @@ FILTAGS_API void filtags_run_destroy(filtags_run *run);
  * their failure is told, with their number, by process 0 - only what can't reach it comes as a line of their own log
  * callback. All get the same status. */
 FILTAGS_API size_t filtags_process_number(void);
+
+/* Return whether the failure that filtags_run_command has returned is for process 0 to tell, which knows of it. This
+ * process has nothing to add then, and had better exit with status 0: mpirun's own status is that of whichever process
+ * fails first, and process 0's says why. */
+FILTAGS_API bool filtags_process_is_led(void);
 
 /* ------------------------------------------------------------------ dataset: listing and split */
 
@@ -206,16 +213,18 @@ typedef struct filtags_dataset filtags_dataset;
 FILTAGS_API FILTAGS_MUST_USE filtags_status
 filtags_dataset_open(const char *images_dir, double split, uint32_t seed, filtags_dataset **dataset);
 
+/* Return the number of folders with pictures in them. */
 FILTAGS_API size_t filtags_dataset_n_classes(const filtags_dataset *dataset);
 
-/* Return the name of a class folder, class_index in [0, n_classes). */
+/* Return the name of a class folder, class_index in [0, n_classes). Valid while the dataset is. */
 FILTAGS_API const char *filtags_dataset_class_name(const filtags_dataset *dataset, size_t class_index);
 
+/* Return the number of train and of test pictures; together all. */
 FILTAGS_API size_t filtags_dataset_n_train(const filtags_dataset *dataset);
 FILTAGS_API size_t filtags_dataset_n_test(const filtags_dataset *dataset);
 
-/* Return 'class/file' of train or test picture index in the shuffled order; *class_index, unless NULL,
- * gets its class. Valid while the dataset is. */
+/* Return 'class/file' of train or test picture index, in [0, n_train) or [0, n_test), in the shuffled order;
+ * *class_index, unless NULL, gets its class. Valid while the dataset is. */
 FILTAGS_API const char *filtags_dataset_train_file(const filtags_dataset *dataset, size_t index, size_t *class_index);
 FILTAGS_API const char *filtags_dataset_test_file(const filtags_dataset *dataset, size_t index, size_t *class_index);
 
@@ -227,7 +236,7 @@ typedef enum filtags_preprocess {
     FILTAGS_PREPROCESS_NONE,  /* 0..255 as decoded */
     FILTAGS_PREPROCESS_CAFFE, /* BGR, minus 103.939, 116.779, 123.68 */
     FILTAGS_PREPROCESS_TF,    /* x / 127.5 - 1 */
-    FILTAGS_PREPROCESS_TORCH, /* (x / 255 - mean) / deviation of ImageNet, RGB */
+    FILTAGS_PREPROCESS_TORCH, /* RGB: x / 255, minus 0.485, 0.456, 0.406, divided by 0.229, 0.224, 0.225 */
     FILTAGS_PREPROCESS_UNIT   /* x / 255 */
 } filtags_preprocess;
 
@@ -295,15 +304,16 @@ FILTAGS_API FILTAGS_MUST_USE filtags_status filtags_model_create_network(const c
                                                                          const char *weights_path,
                                                                          filtags_model **model);
 
-/* Write the input's size: [height, width, channels]. */
+/* Write the input's size: [height, width, channels], each at least 1. */
 FILTAGS_API void filtags_model_input_shape(const filtags_model *model, size_t shape[3]);
 
 /* Return the number of outputs of the last layer (classes). */
 FILTAGS_API size_t filtags_model_n_outputs(const filtags_model *model);
 
+/* Return the number of layers, those of nested models counted in place. */
 FILTAGS_API size_t filtags_model_n_layers(const filtags_model *model);
 
-/* Return layer index in [0, n_layers). Valid while the model is. */
+/* Return layer index in [0, n_layers), in the order of Keras's model.layers. Valid while the model is. */
 FILTAGS_API const filtags_layer *filtags_model_layer(const filtags_model *model, size_t index);
 
 /* Return the number of parameters (weights, trainable or not). */
@@ -334,7 +344,8 @@ typedef struct filtags_engine_options {
     bool wants_maps;       /* filtags_worker_run_maps will be called; false costs nothing */
     bool is_reference;     /* run the naive engine: slow, readable, the oracle of the tests */
     filtags_isa isa;       /* the same for every engine of a process */
-    size_t max_batch;      /* most pictures in one call of filtags_engine_run, >= 1 */
+    size_t max_batch;      /* most pictures in one call of filtags_worker_run, >= 1 */
+    size_t n_threads;      /* threads that load the weights; 0: the calling one */
 } filtags_engine_options;
 
 /* Compile a model: choose kernels, read the weights that are needed, plan the memory. The model must
@@ -346,7 +357,8 @@ filtags_engine_create(filtags_model *model, const filtags_engine_options *option
 /* Return the number of filters of all tapped layers together (the length of a row of activations). */
 FILTAGS_API size_t filtags_engine_n_filters(const filtags_engine *engine);
 
-/* A worker is one thread's memory. Weights are the engine's and shared. */
+/* A worker is one thread's memory, to be destroyed before the engine. Weights are the engine's and shared. MEMORY,
+ * INTERNAL. */
 typedef struct filtags_worker filtags_worker;
 FILTAGS_API FILTAGS_MUST_USE filtags_status filtags_worker_create(filtags_engine *engine, filtags_worker **worker);
 
@@ -386,7 +398,8 @@ FILTAGS_API void filtags_engine_destroy(filtags_engine *engine);
 
 typedef enum filtags_rule { FILTAGS_RULE_K, FILTAGS_RULE_Q } filtags_rule;
 
-/* Return how many of n_filters filters a value of k or q selects; 0 means: those above the layer's mean.
+/* Return how many of n_filters filters a value of k or q selects; 0 means: those above the layer's mean. As in the
+ * original scripts, where NumPy's rint takes halves to the even number:
  * k = 0, k < 0 or k > n_filters: 0; else k. q = 0, q < 0 or q > 100: 0; else rint(q / 100.0 * n_filters),
  * at least 1. A fractional k selects nothing that is defined; pass it as q only. */
 FILTAGS_API size_t filtags_selection_size(filtags_rule rule, double value, size_t n_filters);

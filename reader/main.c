@@ -3,8 +3,8 @@
  *     filtags-read hdf5|pictures [SIZE]
  *
  * Descriptor 0 is the socket that questions come from and answers go to, descriptor 3 the file, or the memory that is
- * shared; with SIZE, so many bytes of the file come from the socket first. Not for people: started by src/base/reader_process.c alone, under whose limit of processor time it is. */
-#include <errno.h>
+ * shared; with SIZE, so many bytes of the file come from the socket first. Not for people: it is started by
+ * src/base/reader_process.c alone, which limits its processor time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/reader_process.h"
 #include "base/sandbox.h"
 #include "base/wire.h"
@@ -22,28 +23,11 @@
 enum { EXIT_USAGE = 2, EXIT_NO_FILE = 3, EXIT_NO_SANDBOX = 4, EXIT_TALK = 5 };
 
 static bool read_all(void *bytes, size_t n_bytes) {
-    char *next = bytes;
-    while (n_bytes) {
-        ssize_t n = read(READER_TALK_FD, next, n_bytes);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        next += n;
-        n_bytes -= (size_t)n;
-    }
-    return true;
+    size_t n_read;
+    return descriptor_read(READER_TALK_FD, bytes, n_bytes, &n_read) && n_read == n_bytes;
 }
 
-static bool write_all(const void *bytes, size_t n_bytes) {
-    const char *next = bytes;
-    while (n_bytes) {
-        ssize_t n = write(READER_TALK_FD, next, n_bytes);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        next += n;
-        n_bytes -= (size_t)n;
-    }
-    return true;
-}
+static bool write_all(const void *bytes, size_t n_bytes) { return descriptor_write(READER_TALK_FD, bytes, n_bytes); }
 
 struct contents {
     void *bytes;

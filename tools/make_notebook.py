@@ -18,7 +18,7 @@ import nbformat
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "tools" / "notebook.md"
 NOTEBOOK = ROOT / "filTagsDEMO.ipynb"
-TIMEOUT_SEC = 300
+TIMEOUT_SEC = 1800
 
 
 def split_source(text):

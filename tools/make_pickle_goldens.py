@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the pickles that tests/unit/test_pickle.c reads: the same values in every protocol.
+"""Writes the pickles that the tests of pickles in tests/unit read: the same values in every protocol.
 
     python make_pickle_goldens.py tests/unit/data/pickles
 
@@ -25,7 +25,7 @@ def number(x):
 
 
 def dump(x):
-    """The text that test_pickle.c makes of a value."""
+    """The text that tests/unit/pickle_text.h makes of a value."""
     if x is None or isinstance(x, (bool, np.bool_)):
         return str(x)
     if isinstance(x, (int, np.integer)):

@@ -175,7 +175,10 @@ const filtags = (() => {
       ...layout,
     };
     for (const name of ['xaxis', 'yaxis', 'xaxis2', 'yaxis2']) {
-      if (name.length === 5 || layout[name]) result[name] = { ...axis, ...(layout[name] || {}) };
+      if (name.length > 5 && !layout[name]) continue;
+      const { title, ...rest } = layout[name] || {};
+      result[name] = { ...axis, ...rest };
+      if (title) result[name].title = { standoff: 8, ...title, font: { size: 12.5, ...title.font } };
     }
     return result;
   }
@@ -236,9 +239,13 @@ const filtags = (() => {
 
   function keys(rows) { bindings.push(...rows); }
 
+  /* What is printed on the key. */
+  const KEY_CAPS = { ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', Escape: 'Esc' };
+
   function showHelp() {
     const rows = [...bindings, ['?', 'this list'], ['d', 'dark or light']].map(([key, what]) => el('tr', {},
-      el('td', {}, ...key.split(' ').map((one) => el('kbd', {}, one))), el('td', {}, what)));
+      el('td', {}, ...key.split(' ').map((one) => el('kbd', {}, KEY_CAPS[one] || one))),
+      el('td', {}, what)));
     help.replaceChildren(el('h2', {}, 'Keyboard'), el('table', {}, el('tbody', {}, ...rows)),
       el('p', {}, el('button', { type: 'button', onclick: () => help.close() }, 'Close')));
     if (!help.isConnected) document.body.append(help);

@@ -120,6 +120,9 @@
   const topLabel = () => (value().rankings[chosen.scope].length ? value().rankings[chosen.scope][0][0] : null);
   const currentLabel = () => (chosen.label === null ? topLabel() : chosen.label);
 
+  /* A label within other text: whatever direction it has, that leaves what is beside it alone. */
+  const isolated = (text, most) => el('bdi', {}, filtags.shorten(text, most));
+
   function verdict(i, v, scope) {
     const agrees = places(i, v, scope) === 1;
     return el('span', { class: `verdict ${agrees ? 'agrees' : 'differs'}` }, agrees ? '✓ agree' : '✗ differ');
@@ -150,16 +153,13 @@
     if (!ranking.length) at('tag-bars').append(el('p', { class: 'note' }, 'The active filters have no tags.'));
     at('verdict').replaceChildren(verdict(chosen.picture, chosen.value, chosen.scope));
     const nActive = value().n_active[chosen.scope], nLabels = value().n_ranked[chosen.scope];
-    let text = `${plural(nActive, 'active filter')} ${nActive === 1 ? 'has' : 'have'} ${plural(total, 'tag')}. `;
-    const ownText = filtags.shorten(top[0][1], 60);
-    if (place === 1) text += `Both say ${ownText}.`;
-    else if (!place) text += `The network’s ${ownText} is not among the tags.`;
-    else {
-      const isTied = ranking.some(([label, count]) => label === own && count === most);
-      text += `The network’s ${ownText} is in place ${place} of the ${plural(nLabels, 'label')} of the tags`;
-      text += isTied ? ', with as many tags as the first.' : '.';
-    }
-    at('verdict-text').textContent = text;
+    const text = `${plural(nActive, 'active filter')} ${nActive === 1 ? 'has' : 'have'} ${plural(total, 'tag')}. `;
+    const isTied = ranking.some(([label, count]) => label === own && count === most);
+    const end = place === 1 ? '.' : !place ? ' is not among the tags.'
+      : ` is in place ${place} of the ${plural(nLabels, 'label')} of the tags`
+        + (isTied ? ', with as many tags as the first.' : '.');
+    const start = place === 1 ? 'Both say ' : 'The network’s ';
+    at('verdict-text').replaceChildren(text, start, isolated(top[0][1], 60), end);
   }
 
   /* ---------------------------------------------------------------- filters */
@@ -211,7 +211,7 @@
       const attributes = { type: 'button', 'aria-pressed': String(label === current),
         title: [keyOf(label), roles.join(', ')].filter(Boolean).join(': ') };
       return el('button', { ...attributes, onclick: () => choose({ label }) },
-        `${label === own ? '◆ ' : ''}${filtags.shorten(textOf(label), 40)} `,
+        label === own ? '◆ ' : '', isolated(textOf(label), 40), ' ',
         el('span', { class: 'count' }, counts[chosen.scope].toLocaleString('en')));
     }));
   }
@@ -220,18 +220,17 @@
     const carriers = shownCarriers(), label = currentLabel();
     const choice = value().choices.find(([one]) => one === label);
     const n = choice ? choice[1 + chosen.scope] : 0;
-    let note = 'The active filters have no tags.';
-    const shortLabel = label === null ? '' : filtags.shorten(textOf(label), 60);
-    if (label !== null && !n) note = `No active filter of ${SCOPES[chosen.scope]} has the tag ${shortLabel}.`;
+    const name = () => isolated(textOf(label), 60);
+    let note = ['The active filters have no tags.'];
+    if (label !== null && !n) note = [`No active filter of ${SCOPES[chosen.scope]} has the tag `, name(), '.'];
     else if (label !== null) {
-      note = `${plural(n, 'active filter')} of ${SCOPES[chosen.scope]} ${n === 1 ? 'has' : 'have'} the tag `
-        + `${shortLabel}. Filters with the fewest tags come first, since they are the most specific; among equals, `
-        + 'the most active.';
       const nLeft = n - carriers.length;
-      if (nLeft > 0) note += ` Shown are ${carriers.length}; ${nLeft} are left out, to keep the page small.`;
+      note = [`${plural(n, 'active filter')} of ${SCOPES[chosen.scope]} ${n === 1 ? 'has' : 'have'} the tag `, name(),
+        '. Filters with the fewest tags come first, since they are the most specific; among equals, the most active.',
+        nLeft > 0 ? ` Shown are ${carriers.length}; ${nLeft} are left out, to keep the page small.` : ''];
     }
-    at('filters-title').textContent = label === null ? 'Filters' : `Filters that say ${shortLabel}`;
-    at('filters-note').textContent = note;
+    at('filters-title').replaceChildren(...(label === null ? ['Filters'] : ['Filters that say ', name()]));
+    at('filters-note').replaceChildren(...note);
     at('cards').replaceChildren(...carriers.map(card));
     drawCards();
   }
@@ -288,8 +287,12 @@
     });
   }
 
+  let nWaiting = 0; // choices that aren't on screen yet: their pictures are being unpacked
+
   /* Change what is chosen. filter undefined: the first of the list. */
   async function choose(changes) {
+    nWaiting++;
+    delete document.body.dataset.ready;
     Object.assign(chosen, changes);
     if (chosen.label !== null && !chosenLabels().includes(chosen.label)) chosen.label = null;
     const carriers = shownCarriers();
@@ -298,6 +301,7 @@
     save();
     await Promise.all([loadImage(chosen.picture), loadMaps(chosen.picture)]);
     draw();
+    if (--nWaiting === 0) document.body.dataset.ready = String(chosen.picture);
     const place = { block: 'nearest', inline: 'nearest' };
     if ('picture' in changes && strip.length) strip[chosen.picture].button.scrollIntoView(place);
   }
@@ -321,7 +325,6 @@
     drawFilters();
     drawChosen();
     drawLarge();
-    document.body.dataset.ready = String(chosen.picture);
   }
 
   /* The address keeps names rather than places, so that a link means the same. */

@@ -120,7 +120,8 @@ function hitratesCharts(data) {
           }
         : { x: [[0, 1]], y: [[0, 1]] };
     const layout = {
-      height: isStacked ? 640 : 400,
+      // beside the controls above it in a window of 720 pixels, axes included
+      height: isStacked ? 640 : Math.max(320, Math.min(400, window.innerHeight - 390)),
       hovermode: 'closest',
       hoverdistance: 30,
       showlegend: false,

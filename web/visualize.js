@@ -170,25 +170,26 @@
 
   const hasValues = () => chosen.classIndex !== null && tagData.hasRow(chosen.classIndex);
 
+  const key = (swatch, text) =>
+    el('span', { class: 'key small' }, el('span', { class: `swatch ${swatch}` }), text);
+
   function showLegend(range) {
     const legend = byId('legend'),
       colors = filterMap.theme();
     if (chosen.color !== 'tags') {
       const steps = Array.from({ length: 24 }, (_, i) => filterMap.shade(i / 23)).join(',');
-      const text = (value) => el('span', { class: 'mono small' }, value);
-      const [least, greatest] =
-        chosen.scale === 'all' && range
-          ? range.map((value) => panels.activationText(value))
-          : ['least', 'greatest of the layer'];
+      const isNumber = chosen.scale === 'all' && range;
+      const text = (value) => el('span', { class: isNumber ? 'mono small' : 'muted small' }, value);
+      const [least, greatest] = isNumber
+        ? range.map((value) => panels.activationText(value))
+        : ['layer’s least', 'greatest'];
       const ramp = el('span', { class: 'ramp' });
       ramp.style.background = `linear-gradient(90deg, ${steps})`;
       legend.replaceChildren(
         text(least),
         ramp,
         text(greatest),
-        ...(chosen.classIndex === null
-          ? []
-          : [el('span', { class: 'swatch ring' }), el('span', { class: 'small' }, 'tagged')]),
+        ...(chosen.classIndex === null ? [] : [key('ring', 'tagged')]),
       );
       return;
     }
@@ -221,8 +222,7 @@
       );
     });
     legend.replaceChildren(el('span', { class: 'muted small' }, 'tags'), ...buttons);
-    if (chosen.classIndex !== null)
-      legend.append(el('span', { class: 'swatch lit' }), el('span', { class: 'small' }, 'the class’s'));
+    if (chosen.classIndex !== null) legend.append(key('lit', 'the class’s'));
   }
 
   function showMap() {

@@ -196,7 +196,7 @@
     panel.replaceChildren(
       el(
         'div',
-        { class: 'row' },
+        { class: 'panel-title' },
         el(
           'h2',
           { class: 'wrap', id: 'filter-name' },
@@ -204,26 +204,24 @@
           el('span', { class: 'muted' }, 'filter '),
           String(view.filter),
         ),
-        el('span', { class: 'space' }),
         el(
-          'button',
-          {
-            type: 'button',
-            'aria-label': 'Previous filter',
-            title: 'Previous filter (←)',
-            onclick: () => panels.actions().step(-1),
-          },
-          '←',
-        ),
-        el(
-          'button',
-          {
-            type: 'button',
-            'aria-label': 'Next filter',
-            title: 'Next filter (→)',
-            onclick: () => panels.actions().step(1),
-          },
-          '→',
+          'div',
+          { class: 'buttons' },
+          ...[
+            ['←', 'Previous filter', -1],
+            ['→', 'Next filter', 1],
+          ].map(([key, what, by]) =>
+            el(
+              'button',
+              {
+                type: 'button',
+                'aria-label': what,
+                title: `${what} (${key})`,
+                onclick: () => panels.actions().step(by),
+              },
+              key,
+            ),
+          ),
         ),
       ),
       el('p', { class: 'muted small' }, `${panels.count(list.length, 'tag')} with ${view.selectorText}`),

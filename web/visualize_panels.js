@@ -188,7 +188,7 @@ const panels = (() => {
       ],
       rows,
       {
-        caption: 'Filters with 0, 1, 2–5 and more tags; all tags of a layer; most tags of one filter',
+        caption: 'Filters by number of tags; tags of all; most of one filter',
         limit: 400,
         isChosen: (row) => row.layer === view.layer,
       },
@@ -268,7 +268,7 @@ const panels = (() => {
                 title: 'wnid',
                 key: 'wnid',
                 sort: (one) => one.wnid || '',
-                cell: (one) => el('span', { class: 'mono' }, one.wnid || '–'),
+                cell: (one) => el('span', { class: 'mono unbroken' }, filtags.shorten(one.wnid || '–', 16)),
               },
             ]
           : []),
@@ -296,7 +296,7 @@ const panels = (() => {
         },
       ],
       classes,
-      { caption: 'Classes; filters that they tag, and those that no other class tags' },
+      { caption: 'Filters that a class tags; its own: no other class tags them' },
     );
     table.id = 'class-table';
     panel.replaceChildren(
@@ -357,9 +357,8 @@ const panels = (() => {
     panel.replaceChildren(
       el(
         'div',
-        { class: 'row' },
+        { class: 'panel-title' },
         el('h2', { class: 'wrap', id: 'class-name' }, one.label),
-        el('span', { class: 'space' }),
         el('button', { type: 'button', id: 'class-clear', onclick: () => actions.class(null) }, 'All classes'),
       ),
       el(

@@ -56,7 +56,7 @@ const finder = (() => {
         kind: 'class',
         rank,
         text: one.label,
-        more: [one.wnid, one.number === undefined ? null : `class ${one.number}`].filter(Boolean).join(' · '),
+        more: [one.wnid, one.number === undefined ? 'class' : `class ${one.number}`].filter(Boolean).join(' · '),
         data: { class: one.id },
         act: () => actions.class(i),
       });
@@ -67,7 +67,7 @@ const finder = (() => {
         kind: 'layer',
         rank: layerTexts[i] === wanted ? 0 : 5,
         text: layer.name,
-        more: `${layer.filters.toLocaleString('en')} filters`,
+        more: `layer of ${layer.filters.toLocaleString('en')} filters`,
         data: { layer: layer.name },
         act: () => actions.layer(i),
       });
@@ -125,7 +125,7 @@ const finder = (() => {
               onclick: () => take(result),
             },
             el('bdi', { class: 'wrap' }, filtags.shorten(result.text, 70)),
-            el('span', { class: 'muted small' }, result.more ? `${result.more} · ${result.kind}` : result.kind),
+            el('span', { class: 'muted small' }, result.more || result.kind),
           ),
         ),
       );

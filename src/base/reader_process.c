@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -222,13 +223,15 @@ filtags_status reader_refuse(const char *file) {
                      file);
 }
 
+static filtags_status report_slow(const struct reader_process *reader, const char *file) {
+    return error_set(FILTAGS_ERROR_FORMAT, "%s: malformed file: reading it took more than %.3g s of processor time",
+                     file, reader->task.cpu_ms / 1000.);
+}
+
 /* The socket has ended before the answer has. */
 static filtags_status report_end(struct reader_process *reader, const char *file) {
     int state = wait_for_end(reader);
-    if (state >= 0 && WIFSIGNALED(state) && WTERMSIG(state) == SIGXCPU) {
-        return error_set(FILTAGS_ERROR_FORMAT, "%s: malformed file: reading it took more than %u s of processor time",
-                         file, reader->task.cpu_sec);
-    }
+    if (state >= 0 && WIFSIGNALED(state) && WTERMSIG(state) == SIGXCPU) return report_slow(reader, file);
     if (!reader->has_started) {
         return error_set(FILTAGS_ERROR_IO, "%s: %s, which was to read it, cannot start (%s %d)", file,
                          reader->program, state >= 0 && WIFSIGNALED(state) ? "signal" : "exit status",
@@ -244,14 +247,19 @@ static filtags_status report_end(struct reader_process *reader, const char *file
 
 /* ------------------------------------------------------------------ talking */
 
-/* Let the reader use cpu_sec more of processor time than it has. The kernel counts in whole seconds. */
-static void limit_processor_time(const struct reader_process *reader) {
+/* Milliseconds of processor time that the reader has used. Of one that has ended, or where it can't be told: 0. */
+static uint64_t used_ms(const struct reader_process *reader) {
     clockid_t clock;
-    struct timespec used = {0, 0};
-    if (clock_getcpuclockid(reader->pid, &clock) || clock_gettime(clock, &used)) used.tv_sec = 0;
+    struct timespec used;
+    if (clock_getcpuclockid(reader->pid, &clock) || clock_gettime(clock, &used)) return 0;
+    return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
+/* The kernel's limit, should nobody look at the reader's clock: in whole seconds, and so later than receive's. */
+static void limit_processor_time(const struct reader_process *reader, uint64_t most_ms) {
     struct rlimit limit;
     if (prlimit(reader->pid, RLIMIT_CPU, NULL, &limit)) return;
-    const rlim_t wanted = (rlim_t)used.tv_sec + reader->task.cpu_sec + 1;
+    const rlim_t wanted = (rlim_t)(most_ms / 1000) + 2;
     limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
     prlimit(reader->pid, RLIMIT_CPU, &limit, NULL);
 }
@@ -268,18 +276,30 @@ static bool send_all(struct reader_process *reader, const void *bytes, size_t n_
     return true;
 }
 
-enum talk { TALK_OK, TALK_ENDED, TALK_SLOW, TALK_NO_MEMORY };
+enum talk { TALK_OK, TALK_ENDED, TALK_SLOW, TALK_SILENT, TALK_NO_MEMORY };
 
-/* Receive exactly n_bytes, deadline being a time of CLOCK_MONOTONIC. */
-static enum talk receive(struct reader_process *reader, void *bytes, size_t n_bytes, time_t deadline) {
+/* Until when an answer has to be there. */
+struct patience {
+    uint64_t most_ms;    /* of the reader's processor time, from its start */
+    double deadline_sec; /* of clock_sec */
+};
+
+/* Wait until there is something to receive. The time counts where there always is, too: byte by byte. */
+static enum talk await_bytes(struct reader_process *reader, const struct patience *patience) {
+    enum { TICK_MS = 50 };
+    for (;;) {
+        struct pollfd wait = {reader->socket, POLLIN, 0};
+        if (clock_sec() >= patience->deadline_sec) return TALK_SILENT;
+        if (poll(&wait, 1, TICK_MS) > 0) return TALK_OK;
+        if (used_ms(reader) > patience->most_ms) return TALK_SLOW;
+    }
+}
+
+static enum talk receive(struct reader_process *reader, void *bytes, size_t n_bytes, const struct patience *patience) {
     char *next = bytes;
     while (n_bytes) {
-        struct pollfd wait = {reader->socket, POLLIN, 0};
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec >= deadline) return TALK_SLOW;
-        int n_ready = poll(&wait, 1, 1000);
-        if (n_ready == 0 || (n_ready < 0 && errno == EINTR)) continue;
+        enum talk talk = await_bytes(reader, patience);
+        if (talk) return talk;
         ssize_t n = recv(reader->socket, next, n_bytes, 0);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return TALK_ENDED;
@@ -290,13 +310,14 @@ static enum talk receive(struct reader_process *reader, void *bytes, size_t n_by
 }
 
 /* Receive a message's bytes, taking memory only as they come. */
-static enum talk receive_bytes(struct reader_process *reader, size_t n_bytes, time_t deadline, struct buffer *answer) {
+static enum talk receive_bytes(struct reader_process *reader, size_t n_bytes, const struct patience *patience,
+                               struct buffer *answer) {
     enum { BLOCK_BYTES = 1 << 16 };
     enum talk talk = TALK_OK;
     char block[BLOCK_BYTES];
     while (talk == TALK_OK && n_bytes) {
         size_t n = n_bytes < sizeof block ? n_bytes : sizeof block;
-        talk = receive(reader, block, n, deadline);
+        talk = receive(reader, block, n, patience);
         if (talk == TALK_OK) buffer_append(answer, block, n);
         if (answer->has_failed) talk = TALK_NO_MEMORY;
         n_bytes -= n;
@@ -304,24 +325,31 @@ static enum talk receive_bytes(struct reader_process *reader, size_t n_bytes, ti
     return talk;
 }
 
+/* By the clock, as a busy machine may leave the reader little of it. */
+static unsigned patience_sec(const struct reader_process *reader) {
+    enum { LEAST_SEC = 120, TIMES = 30 };
+    return LEAST_SEC + reader->task.cpu_ms / 1000 * TIMES;
+}
+
 static filtags_status report_talk(struct reader_process *reader, const char *file, enum talk talk) {
     switch (talk) {
     case TALK_OK: return FILTAGS_OK;
     case TALK_ENDED: return report_end(reader, file);
     case TALK_NO_MEMORY: return FILTAGS_ERROR_MEMORY;
-    case TALK_SLOW: break;
+    case TALK_SLOW: return report_slow(reader, file);
+    case TALK_SILENT: break;
     }
     return error_set(FILTAGS_ERROR_FORMAT, "%s: malformed file: its reader gave no answer within %u s", file,
-                     reader->task.cpu_sec * READER_PATIENCE);
+                     patience_sec(reader));
 }
 
 /* Whether it is the program of this version that is at the other end. */
-static filtags_status await_start(struct reader_process *reader, const char *file, time_t deadline) {
+static filtags_status await_start(struct reader_process *reader, const char *file, const struct patience *patience) {
     struct wire_header header;
     if (reader->has_started) return FILTAGS_OK;
     enum talk talk = reader->task.fd < 0 && !send_all(reader, reader->task.bytes, reader->task.size_bytes)
                          ? TALK_ENDED
-                         : receive(reader, &header, sizeof header, deadline);
+                         : receive(reader, &header, sizeof header, patience);
     filtags_status status = report_talk(reader, file, talk);
     if (status) return status;
     if (header.magic != WIRE_MAGIC || header.n_bytes != 0) {
@@ -335,17 +363,15 @@ static filtags_status await_start(struct reader_process *reader, const char *fil
 static filtags_status ask(struct reader_process *reader, const char *file, const struct buffer *question,
                           size_t most_bytes, struct buffer *answer) {
     struct wire_header header = {WIRE_MAGIC, question->size_bytes};
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    const time_t deadline = now.tv_sec + (time_t)reader->task.cpu_sec * READER_PATIENCE + 1;
-    limit_processor_time(reader);
-    filtags_status status = await_start(reader, file, deadline);
+    const struct patience patience = {used_ms(reader) + reader->task.cpu_ms, clock_sec() + patience_sec(reader)};
+    limit_processor_time(reader, patience.most_ms);
+    filtags_status status = await_start(reader, file, &patience);
     if (status) return status;
     enum talk talk = send_all(reader, &header, sizeof header) && send_all(reader, question->data, question->size_bytes)
-                         ? receive(reader, &header, sizeof header, deadline)
+                         ? receive(reader, &header, sizeof header, &patience)
                          : TALK_ENDED;
     if (talk == TALK_OK && (header.magic != WIRE_MAGIC || header.n_bytes > most_bytes)) return reader_refuse(file);
-    if (talk == TALK_OK) talk = receive_bytes(reader, header.n_bytes, deadline, answer);
+    if (talk == TALK_OK) talk = receive_bytes(reader, header.n_bytes, &patience, answer);
     return report_talk(reader, file, talk);
 }
 

@@ -16,10 +16,10 @@ struct reader_task {
     int fd;            /* what it gets as descriptor READER_FD; stays the caller's. -1: it gets bytes in its place */
     const void *bytes; /* sent before the first question, until which they must be there */
     size_t size_bytes; /* of them: the program's second argument */
-    unsigned cpu_sec;  /* processor time for an answer; by the clock it may take READER_PATIENCE times as long */
+    unsigned cpu_ms;   /* processor time for an answer; by the clock it may take 30 times as long and two minutes */
 };
 
-enum { READER_TALK_FD = 0, READER_FD = 3, READER_PATIENCE = 30 };
+enum { READER_TALK_FD = 0, READER_FD = 3 };
 
 /* Start one. IO: the program isn't there (the message says where it was looked for) or can't be started. MEMORY. */
 FILTAGS_MUST_USE filtags_status reader_start(const struct reader_task *task, struct reader_process **reader);

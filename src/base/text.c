@@ -16,6 +16,10 @@ size_t utf8_sequence_length(const char *bytes, size_t n_bytes) {
     return n;
 }
 
+void text_append_count(struct buffer *to, const char *before, unsigned long long n, const char *noun) {
+    buffer_printf(to, "%s%llu %s%s", before, n, noun, n == 1 ? "" : text_ends_with(noun, "s") ? "es" : "s");
+}
+
 bool text_ends_with(const char *text, const char *ending) {
     size_t n_text = strlen(text), n_ending = strlen(ending);
     return n_text >= n_ending && strcmp(text + n_text - n_ending, ending) == 0;

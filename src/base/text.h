@@ -12,6 +12,9 @@
  * forms, no surrogates, nothing past U+10FFFF); 0 where there is none. */
 size_t utf8_sequence_length(const char *bytes, size_t n_bytes);
 
+/* Append before, then "1 class", "2 classes", "0 pictures": the noun with an s, or es behind an s, but for 1. */
+void text_append_count(struct buffer *to, const char *before, unsigned long long n, const char *noun);
+
 bool text_ends_with(const char *text, const char *ending);
 
 bool utf8_is_valid(const char *bytes, size_t n_bytes);

@@ -24,6 +24,21 @@ static filtags_status split_files(filtags_dataset *dataset, double split, uint32
     return FILTAGS_OK;
 }
 
+static filtags_status report_no_picture(const char *images_dir) {
+    size_t n_flat = 0;
+    filtags_status status = listing_count_flat(images_dir, &n_flat);
+    if (status) return status;
+    if (n_flat)
+        return error_set(FILTAGS_ERROR_DATA,
+                         "%s: one folder per class expected, found no picture in one, but %zu beside: put each into a "
+                         "folder that has the name of its class",
+                         images_dir, n_flat);
+    return error_set(FILTAGS_ERROR_DATA,
+                     "%s: one folder per class with .png .jpg .jpeg .bmp .ppm .tif or .tiff files in it expected, "
+                     "found no picture",
+                     images_dir);
+}
+
 filtags_status filtags_dataset_open(const char *images_dir, double split, uint32_t seed, filtags_dataset **dataset) {
     if (!(split >= 0 && split <= 1)) { /* also where it is no number */
         return error_set(FILTAGS_ERROR_USAGE, "a split in 0..1 expected, found %g", split);
@@ -31,12 +46,7 @@ filtags_status filtags_dataset_open(const char *images_dir, double split, uint32
     filtags_dataset *opened = memory_new(1, sizeof *opened);
     if (!opened) return FILTAGS_ERROR_MEMORY;
     filtags_status status = listing_read(images_dir, &opened->listing);
-    if (!status && opened->listing.n_files == 0) {
-        status = error_set(FILTAGS_ERROR_DATA,
-                           "%s: one folder per class with .png .jpg .jpeg .bmp .ppm .tif or .tiff files in it "
-                           "expected, found no picture",
-                           images_dir);
-    }
+    if (!status && opened->listing.n_files == 0) status = report_no_picture(images_dir);
     if (!status) status = split_files(opened, split, seed);
     if (status) filtags_dataset_close(opened);
     else *dataset = opened;

@@ -141,6 +141,14 @@ static filtags_status read_class(struct listing *listing, const char *images_dir
     return status;
 }
 
+filtags_status listing_count_flat(const char *images_dir, size_t *n_pictures) {
+    struct entries pictures = {0};
+    filtags_status status = read_entries(images_dir, PICTURES, &pictures);
+    if (!status) *n_pictures = pictures.n;
+    free_entries(&pictures);
+    return status;
+}
+
 filtags_status listing_read(const char *images_dir, struct listing *listing) {
     struct entries folders = {0};
     filtags_status status = read_entries(images_dir, CLASS_FOLDERS, &folders);

@@ -31,6 +31,9 @@ struct listing {
 /* List images_dir into an empty listing. IO: it or a class folder cannot be read. MEMORY. */
 FILTAGS_MUST_USE filtags_status listing_read(const char *images_dir, struct listing *listing);
 
+/* Count the pictures that lie in images_dir itself, where they are in no class. IO, MEMORY. */
+FILTAGS_MUST_USE filtags_status listing_count_flat(const char *images_dir, size_t *n_pictures);
+
 void listing_free(struct listing *listing);
 
 #endif

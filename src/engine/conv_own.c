@@ -130,6 +130,7 @@ void conv_own_run(const struct conv_own *conv, const struct kernels *kernels, co
         .out = call->out,
         .in_stride = call->in_stride,
         .out_stride = call->out_stride,
+        .out_pixel = call->out_pixel ? call->out_pixel : conv->shape.out_c,
         .first_unit = call->first_unit,
         .n_units = call->n_units,
         .scratch = scratch,

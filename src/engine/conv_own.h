@@ -33,6 +33,7 @@ struct conv_own_call {
     const float *in;             /* [n_images][in_h, in_w, in_c], in_stride floats from picture to picture */
     float *out;                  /* [n_images][out_h, out_w, out_c] */
     size_t in_stride, out_stride, n_images;
+    size_t out_pixel;            /* floats from one output pixel to the next; 0: out_c */
     size_t first_unit, n_units;  /* of every picture */
     bool is_relu;                /* max(0, .) of the result */
 };

@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "engine/fuse.h"
 #include "engine/isa.h"
+#include "engine/load.h"
+#include "engine/place.h"
 #include "model/model.h"
 
 static filtags_status check_options(const filtags_engine_options *options) {
@@ -17,31 +19,6 @@ static filtags_status check_options(const filtags_engine_options *options) {
             return error_set(FILTAGS_ERROR_USAGE, "layers must ascend: %zu follows %zu", options->layers[i],
                              options->layers[i - 1]);
     return FILTAGS_OK;
-}
-
-/* Step by step: a weight is read, put into the form that its kernel wants, and dropped. */
-static filtags_status prepare_weights(struct filtags_engine *engine, filtags_model *model) {
-    struct weight_reader *reader;
-    engine->prepared = memory_new(engine->graph->n_nodes, sizeof *engine->prepared);
-    if (!engine->prepared) return FILTAGS_ERROR_MEMORY;
-    filtags_status status = weight_reader_open(model, &reader);
-    if (status != FILTAGS_OK) return status;
-    const int n_threads = conv_hold_threads();
-    for (size_t s = 0; s < engine->plan.n_steps && status == FILTAGS_OK; s++) {
-        const struct plan_step *step = &engine->plan.steps[s];
-        struct prepared *prepared = &engine->prepared[step->node];
-        status = weight_reader_read(reader, (size_t)step->node);
-        if (status == FILTAGS_OK)
-            status = prepare_step(engine->graph, step, engine->library, engine->kernels, prepared);
-        weight_reader_drop(reader, (size_t)step->node);
-        const size_t scratchpad_bytes = prepared->own    ? prepared->own->scratch_bytes
-                                        : prepared->conv ? conv_scratchpad_bytes(prepared->conv)
-                                                         : 0;
-        if (scratchpad_bytes > engine->scratchpad_bytes) engine->scratchpad_bytes = scratchpad_bytes;
-    }
-    conv_release_threads(n_threads);
-    weight_reader_close(reader);
-    return status;
 }
 
 filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_options *options,
@@ -62,10 +39,14 @@ filtags_status filtags_engine_create(filtags_model *model, const filtags_engine_
     if (status == FILTAGS_OK)
         status = plan_create(made->graph, options->layers, options->n_layers, options->wants_output, &made->plan);
     if (status == FILTAGS_OK) {
-        status = prepare_weights(made, model);
+        made->prepared = memory_new(made->graph->n_nodes, sizeof *made->prepared);
+        status = made->prepared ? load_weights(made, model, options->n_threads) : FILTAGS_ERROR_MEMORY;
         model_drop_weights(model);
     }
-    if (status == FILTAGS_OK && !made->is_reference) fuse_steps(&made->plan, made->prepared);
+    if (status == FILTAGS_OK && !made->is_reference) {
+        fuse_steps(&made->plan, made->prepared);
+        status = place_outputs(&made->plan, made->prepared);
+    }
     if (status == FILTAGS_OK) *engine = made;
     else filtags_engine_destroy(made);
     return status;

@@ -22,6 +22,8 @@ struct filtags_worker {
     struct conv_stream *stream;
     void *scratchpad;
     float *arena;          /* see plan_storage */
+    int passing_storage;   /* of which only some rows are there, see execute_own_conv; PLAN_NOTHING */
+    size_t passed_floats;  /* what would lie in front of those */
     double *sums;          /* [n_filters] of one picture */
     double *channel_sums;  /* [max_channels] of a global pooling */
     float (*ranges)[2];    /* [n_taps] */

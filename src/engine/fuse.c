@@ -42,7 +42,26 @@ static void extend(const struct plan *plan, struct plan_step *step, const struct
     }
 }
 
+static bool has_output_of(const struct plan *plan, const struct plan_group *group, int node) {
+    for (size_t s = 0; s < group->n_steps; s++)
+        if (plan->steps[group->first_step + s].node == node) return true;
+    return false;
+}
+
+/* Convolutions that run for all pictures at once have small maps, which stay in cache anyway. */
+static void fuse_poolings(struct plan *plan, const struct prepared *prepared) {
+    for (size_t g = 0; g + 1 < plan->n_groups; g++) {
+        struct plan_group *group = &plan->groups[g];
+        const struct conv_own *conv = prepared[plan->steps[group->first_step].node].own;
+        const struct node *next = node_of(plan, &plan->steps[group[1].first_step]);
+        const bool is_pool = next->op == OP_MAX_POOL || next->op == OP_AVG_POOL;
+        group->is_pooled = is_pool && conv && !conv->is_layer_wide && has_output_of(plan, group, next->inputs[0]);
+        group[1].is_root_done = group->is_pooled;
+    }
+}
+
 void fuse_steps(struct plan *plan, const struct prepared *prepared) {
+    fuse_poolings(plan, prepared);
     for (size_t g = 0; g < plan->n_groups; g++) {
         struct plan_step *first = &plan->steps[plan->groups[g].first_step];
         struct plan_step *last = first + plan->groups[g].n_steps - 1;

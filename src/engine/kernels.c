@@ -8,16 +8,20 @@
 
 /* One loop for each combination, so that each is vectorised without a choice inside. */
 #define SCALE_SHIFT_LOOPS(EXPRESSION)                                                        \
-    for (size_t p = 0; p < n_pixels; p++, in += c, out += c, added = added ? added + c : NULL) { \
+    for (size_t p = 0; p < job->n_pixels; p++, in += job->in_pixel, out += job->out_pixel) { \
         INDEPENDENT                                                                          \
         for (size_t i = 0; i < c; i++) {                                                     \
             const float value = in[i] * scale[i] + shift[i];                                 \
             out[i] = EXPRESSION;                                                             \
         }                                                                                    \
+        added = added ? added + job->added_pixel : NULL;                                     \
     }
 
-static void scale_shift(const float *in, float *out, size_t n_pixels, size_t c, const float *scale, const float *shift,
-                        const float *added, bool is_relu) {
+static void scale_shift(const struct scale_shift_job *job) {
+    const size_t c = job->c;
+    const float *in = job->in, *added = job->added, *scale = job->scale, *shift = job->shift;
+    float *out = job->out;
+    const bool is_relu = job->is_relu;
     if (added && is_relu) SCALE_SHIFT_LOOPS(RELU(value + added[i]))
     else if (added) SCALE_SHIFT_LOOPS(value + added[i])
     else if (is_relu) SCALE_SHIFT_LOOPS(RELU(value))
@@ -71,15 +75,15 @@ static void divide(float *values, float divisor, size_t n) {
 
 enum { TAP_VECS = 4 };
 
-/* A column of n_vecs * LANES channels. in: [n_pixels, c] from the column's first channel on. n_vecs is a constant
+/* A column of n_vecs * LANES channels. in: from the column's first channel on. n_vecs is a constant
  * wherever this is expanded, so that the sums stay in registers. */
 static inline __attribute__((always_inline)) void
-tap_column(size_t n_vecs, const float *in, size_t n_pixels, size_t c, double *sums, vec *low, vec *high) {
+tap_column(size_t n_vecs, const float *in, size_t pixel_floats, size_t n_pixels, double *sums, vec *low, vec *high) {
     vec_double sum[2 * TAP_VECS];
     vec lows[2] = {*low, *low}, highs[2] = {*high, *high};
 #pragma GCC unroll 8
     for (size_t j = 0; j < 2 * n_vecs; j++) sum[j] = VEC_DOUBLE_AT(sums + j * (LANES / 2));
-    for (size_t p = 0; p < n_pixels; p++, in += c) {
+    for (size_t p = 0; p < n_pixels; p++, in += pixel_floats) {
 #pragma GCC unroll 8
         for (size_t j = 0; j < 2 * n_vecs; j++) sum[j] += VEC_WIDEN(VEC_HALF_LOAD(in + j * (LANES / 2)));
 #pragma GCC unroll 4
@@ -96,11 +100,12 @@ tap_column(size_t n_vecs, const float *in, size_t n_pixels, size_t c, double *su
 }
 
 /* As tap_column, for what is left over: n_channels at a time, straight in memory. */
-static void tap_rest(const float *in, size_t n_pixels, size_t c, size_t n_channels, double *sums, float *range) {
+static void tap_rest(const float *in, size_t pixel_floats, size_t n_pixels, size_t n_channels, double *sums,
+                     float *range) {
     float low = range[0], high = range[1];
     for (size_t p = 0; p < n_pixels; p++)
         for (size_t i = 0; i < n_channels; i++) {
-            const float value = in[p * c + i];
+            const float value = in[p * pixel_floats + i];
             sums[i] += (double)value;
             low = value < low ? value : low;
             high = value > high ? value : high;
@@ -109,17 +114,17 @@ static void tap_rest(const float *in, size_t n_pixels, size_t c, size_t n_channe
     range[1] = high;
 }
 
-static void tap(const float *in, size_t n_pixels, size_t c, double *sums, float *range) {
+static void tap(const float *in, size_t pixel_floats, size_t n_pixels, size_t c, double *sums, float *range) {
     vec low = VEC_SPLAT(range[0]), high = VEC_SPLAT(range[1]);
     size_t i = 0;
     for (; i + TAP_VECS * LANES <= c; i += TAP_VECS * LANES)
-        tap_column(TAP_VECS, in + i, n_pixels, c, sums + i, &low, &high);
-    for (; i + LANES <= c; i += LANES) tap_column(1, in + i, n_pixels, c, sums + i, &low, &high);
+        tap_column(TAP_VECS, in + i, pixel_floats, n_pixels, sums + i, &low, &high);
+    for (; i + LANES <= c; i += LANES) tap_column(1, in + i, pixel_floats, n_pixels, sums + i, &low, &high);
     for (size_t lane = 0; lane < LANES; lane++) {
         range[0] = low[lane] < range[0] ? low[lane] : range[0];
         range[1] = high[lane] > range[1] ? high[lane] : range[1];
     }
-    if (i < c) tap_rest(in + i, n_pixels, c, c - i, sums + i, range);
+    if (i < c) tap_rest(in + i, pixel_floats, n_pixels, c - i, sums + i, range);
 }
 
 /* ------------------------------------------------------------------ pooling */
@@ -138,10 +143,11 @@ static size_t window_end(size_t place, size_t stride, size_t before, size_t kern
 static void max_pool(const struct pool_shape *shape, const float *in, float *out) {
     const struct window *window = &shape->window;
     const size_t c = shape->c;
-    for (size_t oh = 0; oh < shape->out_h; oh++) {
+    out += shape->first_row * shape->out_w * shape->out_pixel;
+    for (size_t oh = shape->first_row; oh < shape->end_row; oh++) {
         const size_t h_0 = window_begin(oh, window->stride_h, window->padding.top);
         const size_t h_1 = window_end(oh, window->stride_h, window->padding.top, window->kernel_h, shape->in_h);
-        for (size_t ow = 0; ow < shape->out_w; ow++, out += c) {
+        for (size_t ow = 0; ow < shape->out_w; ow++, out += shape->out_pixel) {
             const size_t w_0 = window_begin(ow, window->stride_w, window->padding.left);
             const size_t w_1 = window_end(ow, window->stride_w, window->padding.left, window->kernel_w, shape->in_w);
             for (size_t i = 0; i < c; i++) out[i] = -INFINITY;
@@ -174,10 +180,11 @@ static void sum_window(const float *in, size_t in_w, size_t c, size_t n_h, size_
 static void avg_pool(const struct pool_shape *shape, const float *in, float *out) {
     const struct window *window = &shape->window;
     const size_t c = shape->c;
-    for (size_t oh = 0; oh < shape->out_h; oh++) {
+    out += shape->first_row * shape->out_w * shape->out_pixel;
+    for (size_t oh = shape->first_row; oh < shape->end_row; oh++) {
         const size_t h_0 = window_begin(oh, window->stride_h, window->padding.top);
         const size_t h_1 = window_end(oh, window->stride_h, window->padding.top, window->kernel_h, shape->in_h);
-        for (size_t ow = 0; ow < shape->out_w; ow++, out += c) {
+        for (size_t ow = 0; ow < shape->out_w; ow++, out += shape->out_pixel) {
             const size_t w_0 = window_begin(ow, window->stride_w, window->padding.left);
             const size_t w_1 = window_end(ow, window->stride_w, window->padding.left, window->kernel_w, shape->in_w);
             sum_window(in + (h_0 * shape->in_w + w_0) * c, shape->in_w, c, h_1 > h_0 ? h_1 - h_0 : 0,

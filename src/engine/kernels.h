@@ -39,6 +39,7 @@ struct conv_job {
     const float *in;          /* [n_images][in_h, in_w, in_c], in_stride floats from picture to picture */
     float *out;               /* [n_images][out_h, out_w, out_c], likewise */
     size_t in_stride, out_stride;
+    size_t out_pixel;         /* floats from one output pixel to the next: out_c, or more within a concatenation */
     size_t first_unit, n_units; /* of every picture: output pixels (gemm), their rows, or rows of tiles (Winograd) */
     bool is_in_place;         /* gemm: windows of one pixel, which need not be gathered */
     float *scratch;           /* 64-byte aligned */
@@ -65,7 +66,19 @@ enum { CONV_MAX_AXIS_PLANES = 15 };
 
 struct pool_shape {
     size_t in_h, in_w, c, out_h, out_w;
+    size_t out_pixel; /* floats from one output pixel to the next */
+    size_t first_row, end_row; /* of the output, to be computed */
     struct window window;
+};
+
+/* n_pixels of c channels; so many floats from one pixel to the next. */
+struct scale_shift_job {
+    size_t n_pixels, c;
+    const float *in, *added; /* added: NULL without */
+    float *out;
+    size_t in_pixel, added_pixel, out_pixel;
+    const float *scale, *shift; /* [c] */
+    bool is_relu;
 };
 
 enum binary_op { BINARY_ADD, BINARY_SUBTRACT, BINARY_MULTIPLY, BINARY_MAXIMUM, BINARY_MINIMUM };
@@ -77,10 +90,8 @@ struct kernels {
      * are within 1e-9 (relative; GELU: of the input) of the exact value before they are rounded to float. */
     void (*activate)(const struct activation *activation, const float *in, float *out, size_t n);
 
-    /* out = in * scale + shift, for n_pixels of c; then + added, unless that is NULL; then ReLU. out may be in or
-     * added. */
-    void (*scale_shift)(const float *in, float *out, size_t n_pixels, size_t c, const float *scale, const float *shift,
-                        const float *added, bool is_relu);
+    /* out = in * scale + shift; then + added, unless that is NULL; then ReLU. out may be in or added. */
+    void (*scale_shift)(const struct scale_shift_job *job);
 
     void (*prelu)(const float *in, const float *alpha, float *out, size_t n);
 
@@ -95,8 +106,9 @@ struct kernels {
     void (*softmax)(const float *in, float *out, size_t n_rows, size_t c);
 
     /* The tap: add n_pixels to the channels' sums ([c], pixel after pixel, in double) and widen
-     * range[0] = minimum, range[1] = maximum. Values that are not finite show in the sums, not in the range. */
-    void (*tap)(const float *in, size_t n_pixels, size_t c, double *sums, float *range);
+     * range[0] = minimum, range[1] = maximum. Values that are not finite show in the sums, not in the range. A pixel
+     * begins pixel_floats behind the one before it. */
+    void (*tap)(const float *in, size_t pixel_floats, size_t n_pixels, size_t c, double *sums, float *range);
 
     void (*max_pool)(const struct pool_shape *shape, const float *in, float *out);
     void (*avg_pool)(const struct pool_shape *shape, const float *in, float *out);

@@ -181,7 +181,7 @@ static void multiply_panel(const struct conv_job *job, const struct pixels *pixe
         .n_k = is_last ? n_k - k : CONV_BLOCK_TERMS,
         .a_stride = pixels->rows ? CONV_ROW_FLOATS(n_k) : n_k,
         .panel = job->kernel + column * n_k + k * PANEL,
-        .c_stride = out_c,
+        .c_stride = job->out_pixel,
         .bias = is_last && job->bias ? job->bias + column : NULL,
         .is_added = k > 0,
         .reads_ahead = !pixels->rows && column == 0 && out_c <= 2 * PANEL,
@@ -193,7 +193,7 @@ static void multiply_panel(const struct conv_job *job, const struct pixels *pixe
         block.n_rows = end - first;
         block.a = (pixels->rows ? pixels->rows + (first - pixels->first) * block.a_stride
                                 : job->in + image * job->in_stride + (job->first_unit + in_image) * n_k) + k;
-        block.c = job->out + image * job->out_stride + (job->first_unit + in_image) * out_c + column;
+        block.c = job->out + image * job->out_stride + (job->first_unit + in_image) * job->out_pixel + column;
         KERNEL(kernel_gemm_block)(&block);
     }
 }
@@ -231,7 +231,8 @@ void KERNEL(kernel_conv_rows)(const struct conv_job *job) {
     const struct conv_shape *shape = job->shape;
     const struct window *window = &shape->window;
     const size_t row_floats = CONV_PADDED_ROW_FLOATS(shape), out_c = shape->out_c, n_k = window->kernel_w * shape->in_c;
-    struct gemm_block block = {.n_rows = shape->out_w, .n_k = n_k, .n_runs = window->kernel_h, .c_stride = out_c,
+    struct gemm_block block = {.n_rows = shape->out_w, .n_k = n_k, .n_runs = window->kernel_h,
+                               .c_stride = job->out_pixel,
                                .a_stride = window->stride_w * shape->in_c, .a_run = row_floats,
                                .is_relu = job->is_relu};
     for (size_t row = 0; row < job->n_images * job->n_units; row++) {
@@ -246,7 +247,7 @@ void KERNEL(kernel_conv_rows)(const struct conv_job *job) {
             block.a = job->scratch;
             block.panel = job->kernel + column * n_k * window->kernel_h;
             block.bias = job->bias ? job->bias + column : NULL;
-            block.c = job->out + image * job->out_stride + out_row * shape->out_w * out_c + column;
+            block.c = job->out + image * job->out_stride + out_row * shape->out_w * job->out_pixel + column;
             KERNEL(kernel_gemm_block)(&block);
         }
     }

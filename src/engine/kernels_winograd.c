@@ -324,13 +324,13 @@ static void multiply_points(const struct work *work, size_t n_tiles) {
 /* A tile that reaches beyond the picture, or channels that fill no vector: by way of whole ones. */
 static void finish_part(const struct work *work, const float *products, const float *bias, float *out, size_t n_h,
                         size_t n_w, size_t n_lanes) {
-    const size_t out_c = work->job->shape->out_c, row_floats = work->job->shape->out_w * out_c;
+    const size_t pixel_floats = work->job->out_pixel, row_floats = work->job->shape->out_w * pixel_floats;
     float whole[MAX_TILE * MAX_TILE * LANES];
     work->kind->finish(products, work->out_plane, bias, work->job->is_relu, whole, work->kind->m_w * LANES, LANES);
     for (size_t i = 0; i < n_h; i++)
         for (size_t j = 0; j < n_w; j++) {
             const vec values = VEC_LOAD(whole + (i * work->kind->m_w + j) * LANES);
-            VEC_STORE_PART(out + i * row_floats + j * out_c, values, n_lanes);
+            VEC_STORE_PART(out + i * row_floats + j * pixel_floats, values, n_lanes);
         }
 }
 
@@ -339,14 +339,16 @@ static void finish_tile(const struct work *work, size_t tile, const float *produ
     const struct conv_shape *shape = job->shape;
     const struct kind *kind = work->kind;
     const struct place place = place_of(work, tile);
-    const size_t c = shape->out_c;
+    const size_t c = shape->out_c, pixel_floats = job->out_pixel;
     const size_t n_h = shape->out_h - place.row < kind->m_h ? shape->out_h - place.row : kind->m_h;
     const size_t n_w = shape->out_w - place.column < kind->m_w ? shape->out_w - place.column : kind->m_w;
-    float *out = job->out + place.image * job->out_stride + (place.row * shape->out_w + place.column) * c;
+    float *out = job->out + place.image * job->out_stride +
+                 (place.row * shape->out_w + place.column) * pixel_floats;
     for (size_t i = 0; i < c; i += LANES) {
         const float *bias = job->bias ? job->bias + i : NULL;
         if (n_h == kind->m_h && n_w == kind->m_w && i + LANES <= c)
-            kind->finish(products + i, work->out_plane, bias, job->is_relu, out + i, shape->out_w * c, c);
+            kind->finish(products + i, work->out_plane, bias, job->is_relu, out + i, shape->out_w * pixel_floats,
+                         pixel_floats);
         else finish_part(work, products + i, bias, out + i, n_h, n_w, c - i < LANES ? c - i : LANES);
     }
 }

@@ -40,21 +40,21 @@ filtags_status maps_start(struct filtags_worker *worker, size_t n_images, filtag
     return FILTAGS_OK;
 }
 
-static void take_one(const struct filtags_worker *worker, size_t slot, size_t first, size_t n_pixels, size_t n_filters,
-                     const float *values) {
+static void take_one(const struct filtags_worker *worker, size_t slot, size_t first, size_t n_pixels,
+                     const float *values, size_t pixel_floats) {
     for (size_t i = worker->first_map[slot]; i < worker->first_map[slot + 1]; i++) {
         const filtags_map *map = &worker->maps[i];
         const float *from = values + map->filter;
-        for (size_t p = 0; p < n_pixels; p++, from += n_filters) map->values[first + p] = *from;
+        for (size_t p = 0; p < n_pixels; p++, from += pixel_floats) map->values[first + p] = *from;
     }
 }
 
 void maps_take(const struct filtags_worker *worker, size_t tap, size_t image, size_t first, size_t n_pixels,
-               const float *values) {
+               const float *values, size_t pixel_floats) {
     const struct plan *plan = &worker->engine->plan;
     for (size_t t = tap; t < plan->n_taps; t++)
         if (t == tap || plan->taps[t].same_as == (int)tap)
-            take_one(worker, slot_of(worker, t, image), first, n_pixels, plan->taps[t].n_filters, values);
+            take_one(worker, slot_of(worker, t, image), first, n_pixels, values, pixel_floats);
 }
 
 void maps_finish(const struct filtags_worker *worker, size_t tap, size_t image, const float range[2]) {

@@ -9,10 +9,10 @@
 FILTAGS_MUST_USE filtags_status maps_start(struct filtags_worker *worker, size_t n_images, filtags_map *maps,
                                            size_t n_maps);
 
-/* Copy what is wanted of pixels [first, first + n_pixels) of a tap; values: [n_pixels, n_filters]. Called for the first
- * tap of a node only (plan_tap.same_as), it serves the others. */
+/* Copy what is wanted of pixels [first, first + n_pixels) of a tap; values: n_filters each, pixel_floats behind
+ * one another. Called for the first tap of a node only (plan_tap.same_as), it serves the others. */
 void maps_take(const struct filtags_worker *worker, size_t tap, size_t image, size_t first, size_t n_pixels,
-               const float *values);
+               const float *values, size_t pixel_floats);
 
 /* Note the range of a tap's layer. */
 void maps_finish(const struct filtags_worker *worker, size_t tap, size_t image, const float range[2]);

@@ -73,9 +73,8 @@ void move_upsample(const struct node *node, const struct shape *in_shape, const 
 
 /* ------------------------------------------------------------------ concatenation, broadcasting */
 
-void move_concat(const float *in, size_t c, float *out, size_t out_c, size_t first_channel, size_t n_pixels) {
-    out += first_channel;
-    for (size_t p = 0; p < n_pixels; p++) memcpy(out + p * out_c, in + p * c, c * sizeof *out);
+void move_channels(const float *in, size_t in_pixel, size_t c, size_t n_pixels, float *out, size_t out_pixel) {
+    for (size_t p = 0; p < n_pixels; p++) memcpy(out + p * out_pixel, in + p * in_pixel, c * sizeof *out);
 }
 
 /* Distance between neighbours along each axis of the output, 0 where the input is repeated. Axes are matched from the

@@ -9,8 +9,8 @@ void move_pad(const struct node *node, const struct shape *in_shape, const float
 void move_crop(const struct node *node, const struct shape *in_shape, const float *in, float *out);
 void move_upsample(const struct node *node, const struct shape *in_shape, const float *in, float *out);
 
-/* Copy an input with c channels to its place among the out_c channels of a concatenation. */
-void move_concat(const float *in, size_t c, float *out, size_t out_c, size_t first_channel, size_t n_pixels);
+/* Copy c channels of n_pixels, which begin in_pixel and out_pixel floats behind one another. */
+void move_channels(const float *in, size_t in_pixel, size_t c, size_t n_pixels, float *out, size_t out_pixel);
 
 /* out = a op b with NumPy's broadcasting to out_shape. out may be a where a has out_shape. */
 void move_broadcast(const struct kernels *kernels, enum binary_op op, const struct shape *a_shape, const float *a,

@@ -14,10 +14,8 @@ struct planner {
     bool wants_output;
     int *tap_of;        /* [n_nodes] first tap of the node */
     bool *is_folded;    /* [n_nodes] OP_PAD that its convolution has taken in */
-    size_t *step_of;    /* [n_nodes] */
     size_t *group_of;   /* [n_nodes], SIZE_MAX while it isn't scheduled */
-    size_t *last_read;  /* [n_nodes] last step that reads it */
-    size_t *storage_last_read; /* [n_nodes + 1] last step that reads anything that lies in a storage so far */
+    size_t *n_readers;  /* [n_nodes] */
     int first_open;     /* nodes before this one are scheduled or not needed */
 };
 
@@ -71,8 +69,7 @@ static void mark_needed(struct planner *planner) {
 /* An OP_PAD whose only reader is a convolution becomes padding of that convolution. */
 static void fold_padding(struct planner *planner) {
     const struct graph *graph = planner->graph;
-    size_t *n_readers = planner->last_read; /* not in use yet */
-    memset(n_readers, 0, graph->n_nodes * sizeof *n_readers);
+    size_t *n_readers = planner->n_readers;
     for (size_t i = 0; i < graph->n_nodes; i++)
         for (size_t k = 0; planner->plan->is_needed[i] && k < graph->nodes[i].n_inputs; k++)
             n_readers[graph->nodes[i].inputs[k]]++;
@@ -152,7 +149,7 @@ static void add_step(struct planner *planner, int index, bool is_behind_root) {
         }
     }
     if (step->is_pointwise || step->tap != PLAN_NOTHING) group->has_strips = true;
-    planner->step_of[index] = plan->n_steps++;
+    plan->n_steps++;
     planner->group_of[index] = plan->n_groups - 1;
     group->n_steps++;
 }
@@ -194,131 +191,32 @@ static void schedule(struct planner *planner) {
     }
 }
 
-/* ------------------------------------------------------------------ memory */
+/* ------------------------------------------------------------------ plan */
 
 /* Whether a node's output must be there when a run is over: then nothing overwrites it, and no step is fused across it
  * (fuse.c). */
 bool plan_keeps(const struct plan *plan, int node) { return plan->wants_output && node == plan->graph->output_node; }
 
-static void find_last_reads(struct planner *planner) {
-    const struct plan *plan = planner->plan;
-    memset(planner->last_read, 0, planner->graph->n_nodes * sizeof *planner->last_read);
-    for (size_t s = 0; s < plan->n_steps; s++) {
-        const struct node *node = node_at(planner, plan->steps[s].node);
-        for (size_t k = 0; k < node->n_inputs; k++) planner->last_read[input_of(planner, node, k)] = s;
-    }
-    for (size_t i = 0; i < planner->graph->n_nodes; i++)
-        if (plan_keeps(plan, (int)i)) planner->last_read[i] = SIZE_MAX;
+int plan_input(const struct plan *plan, const struct plan_step *step, size_t k) {
+    return step->input != PLAN_NOTHING ? step->input : plan->graph->nodes[step->node].inputs[k];
 }
-
-/* The storage of an input that the step may write over, or PLAN_NOTHING. */
-static int reusable_storage(const struct planner *planner, size_t s) {
-    const struct plan *plan = planner->plan;
-    const struct node *node = node_at(planner, plan->steps[s].node);
-    if (!plan->steps[s].is_pointwise) return PLAN_NOTHING;
-    for (size_t k = 0; k < node->n_inputs && k < 2; k++) {
-        const int storage = plan->storage_of[node->inputs[k]];
-        bool can_reuse = storage != PLAN_INPUT_STORAGE && planner->storage_last_read[storage] == s;
-        /* Inputs from the third on are read after the output has been written once. */
-        for (size_t other = 2; other < node->n_inputs; other++)
-            if (plan->storage_of[node->inputs[other]] == storage) can_reuse = false;
-        if (can_reuse) return storage;
-    }
-    return PLAN_NOTHING;
-}
-
-static int new_storage(struct plan *plan, const struct node *node, size_t group) {
-    struct plan_storage *storage = &plan->storages[plan->n_storages];
-    *storage = (struct plan_storage){
-        .n_floats = (shape_count(&node->shape) + 15) / 16 * 16, .first_group = group, .last_group = group};
-    return (int)plan->n_storages++;
-}
-
-static void assign_storages(struct planner *planner) {
-    struct plan *plan = planner->plan;
-    new_storage(plan, node_at(planner, planner->graph->input_node), 0);
-    for (size_t s = 0; s < plan->n_steps; s++) {
-        const int index = plan->steps[s].node;
-        const struct node *node = node_at(planner, index);
-        int storage;
-        if (node->op == OP_INPUT) storage = PLAN_INPUT_STORAGE;
-        else if (plan_is_alias(node)) storage = plan->storage_of[node->inputs[0]];
-        else storage = reusable_storage(planner, s);
-        if (storage == PLAN_NOTHING) storage = new_storage(plan, node, planner->group_of[index]);
-        plan->storage_of[index] = storage;
-        if (planner->last_read[index] > planner->storage_last_read[storage])
-            planner->storage_last_read[storage] = planner->last_read[index];
-    }
-    for (size_t i = 0; i < planner->graph->n_nodes; i++) {
-        if (plan->storage_of[i] == PLAN_NOTHING) continue;
-        struct plan_storage *storage = &plan->storages[plan->storage_of[i]];
-        const size_t last = planner->last_read[i];
-        const size_t read_in = last == SIZE_MAX ? plan->n_groups : planner->group_of[plan->steps[last].node];
-        if (planner->group_of[i] > storage->last_group) storage->last_group = planner->group_of[i];
-        if (last > 0 && read_in > storage->last_group) storage->last_group = read_in;
-    }
-}
-
-/* The lowest place where a storage overlaps none of those that have one and are in use at the same time. */
-static size_t free_offset(const struct plan *plan, const bool *is_placed, const struct plan_storage *wanted) {
-    size_t offset = 0;
-    for (bool has_moved = true; has_moved;) {
-        has_moved = false;
-        for (size_t i = 0; i < plan->n_storages; i++) {
-            const struct plan_storage *other = &plan->storages[i];
-            if (!is_placed[i] || other->last_group < wanted->first_group || other->first_group > wanted->last_group)
-                continue;
-            if (offset >= other->offset + other->n_floats || offset + wanted->n_floats <= other->offset) continue;
-            offset = other->offset + other->n_floats;
-            has_moved = true;
-        }
-    }
-    return offset;
-}
-
-/* Largest first: what is large decides, and what is small fits in between. */
-static filtags_status place_storages(struct plan *plan) {
-    bool *is_placed = memory_new(plan->n_storages, sizeof *is_placed);
-    if (!is_placed) return FILTAGS_ERROR_MEMORY;
-    for (size_t n_placed = 1; n_placed < plan->n_storages; n_placed++) {
-        size_t largest = PLAN_INPUT_STORAGE;
-        for (size_t i = 1; i < plan->n_storages; i++)
-            if (!is_placed[i] &&
-                (largest == PLAN_INPUT_STORAGE || plan->storages[i].n_floats > plan->storages[largest].n_floats))
-                largest = i;
-        struct plan_storage *storage = &plan->storages[largest];
-        storage->offset = free_offset(plan, is_placed, storage);
-        is_placed[largest] = true;
-        if (storage->offset + storage->n_floats > plan->arena_floats)
-            plan->arena_floats = storage->offset + storage->n_floats;
-    }
-    free(is_placed);
-    return FILTAGS_OK;
-}
-
-/* ------------------------------------------------------------------ plan */
 
 static filtags_status allocate(struct planner *planner, size_t n_layers) {
     const size_t n = planner->graph->n_nodes;
     struct plan *plan = planner->plan;
     planner->tap_of = memory_new(n, sizeof *planner->tap_of);
     planner->is_folded = memory_new(n, sizeof *planner->is_folded);
-    planner->step_of = memory_new(n, sizeof *planner->step_of);
     planner->group_of = memory_new(n, sizeof *planner->group_of);
-    planner->last_read = memory_new(n, sizeof *planner->last_read);
-    planner->storage_last_read = memory_new(n + 1, sizeof *planner->storage_last_read);
+    planner->n_readers = memory_new(n, sizeof *planner->n_readers);
     plan->taps = memory_new(n_layers, sizeof *plan->taps);
     plan->is_needed = memory_new(n, sizeof *plan->is_needed);
     plan->steps = memory_new(n, sizeof *plan->steps);
     plan->groups = memory_new(n, sizeof *plan->groups);
-    plan->storage_of = memory_new(n, sizeof *plan->storage_of);
-    plan->storages = memory_new(n + 1, sizeof *plan->storages);
-    if (!planner->tap_of || !planner->is_folded || !planner->step_of || !planner->group_of || !planner->last_read ||
-        !planner->storage_last_read || !plan->taps || !plan->is_needed || !plan->steps || !plan->groups ||
-        !plan->storage_of || !plan->storages)
+    if (!planner->tap_of || !planner->is_folded || !planner->group_of || !planner->n_readers || !plan->taps ||
+        !plan->is_needed || !plan->steps || !plan->groups)
         return FILTAGS_ERROR_MEMORY;
     for (size_t i = 0; i < n; i++) {
-        planner->tap_of[i] = plan->storage_of[i] = PLAN_NOTHING;
+        planner->tap_of[i] = PLAN_NOTHING;
         planner->group_of[i] = SIZE_MAX;
     }
     return FILTAGS_OK;
@@ -334,16 +232,11 @@ filtags_status plan_create(const struct graph *graph, const size_t *layers, size
         mark_needed(&planner);
         fold_padding(&planner);
         schedule(&planner);
-        find_last_reads(&planner);
-        assign_storages(&planner);
-        status = place_storages(&made);
     }
     free(planner.tap_of);
     free(planner.is_folded);
-    free(planner.step_of);
     free(planner.group_of);
-    free(planner.last_read);
-    free(planner.storage_last_read);
+    free(planner.n_readers);
     if (status == FILTAGS_OK) *plan = made;
     else plan_destroy(&made);
     return status;
@@ -355,7 +248,7 @@ void plan_destroy(struct plan *plan) {
     free(plan->is_needed);
     free(plan->steps);
     free(plan->groups);
-    free(plan->storage_of);
+    free(plan->places);
     free(plan->storages);
     *plan = (struct plan){0};
 }

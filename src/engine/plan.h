@@ -1,4 +1,4 @@
-/* plan.h - what to compute, in which order, and where in memory.
+/* plan.h - what to compute, and in which order; where in memory is found by place.h.
  *
  * A step is one node of the graph. Steps are put together in groups: a root, which needs whole inputs (a convolution, a
  * pooling, ...), and the pointwise steps behind it (activation, batch normalization, the addition of a shortcut,
@@ -39,13 +39,25 @@ struct plan_group {
     size_t n_pixels, n_channels; /* of every output in the group */
     bool is_batched;             /* the root takes all pictures at once */
     bool has_strips;             /* there is something behind the root */
+    /* Set by fuse.c. */
+    bool is_pooled;              /* the next group's root, a pooling, is done row by row while this group is */
+    bool is_root_done;           /* with the group before */
+    /* Set by place.c. */
+    bool is_passing;             /* is_pooled, and only the pooling reads the map: some rows of it are kept */
 };
 
-/* A block of memory that nodes share one after another. */
+/* A block of memory that nodes share one after another, or beside one another as the branches of a concatenation. */
 struct plan_storage {
     size_t n_floats;              /* one picture's, a multiple of 16 */
     size_t offset;                /* of one picture's share, in floats; n pictures begin at offset * n */
     size_t first_group, last_group; /* groups in which it is in use */
+};
+
+/* Where a node's output lies: a map of its own, or some of the channels of a wider one. */
+struct plan_place {
+    int storage;          /* PLAN_NOTHING for a node that is not computed */
+    size_t first_channel; /* floats of the map in front of it */
+    size_t pixel_floats;  /* from one pixel to the next */
 };
 
 struct plan {
@@ -58,14 +70,16 @@ struct plan {
     size_t n_steps;
     struct plan_group *groups;
     size_t n_groups;
-    int *storage_of;              /* [n_nodes], PLAN_NOTHING for a node that is not computed */
+    /* Set by place.c. */
+    struct plan_place *places;    /* [n_nodes] */
     struct plan_storage *storages;
     size_t n_storages;
     size_t arena_floats;          /* for one picture */
     size_t max_channels;          /* most channels of any output */
 };
 
-/* Make a plan. layers: to be tapped, [n_layers]; they have feature maps. DATA: one that hasn't. MEMORY. */
+/* Make a plan: everything but places in memory. layers: to be tapped, [n_layers]; they have feature maps. DATA: one
+ * that hasn't. MEMORY. */
 FILTAGS_MUST_USE filtags_status plan_create(const struct graph *graph, const size_t *layers, size_t n_layers,
                                             bool wants_output, struct plan *plan);
 /* Takes a zeroed plan too. */
@@ -73,6 +87,9 @@ void plan_destroy(struct plan *plan);
 
 /* Whether a node's output has to outlive the run. */
 bool plan_keeps(const struct plan *plan, int node);
+
+/* The k-th node that a step reads. */
+int plan_input(const struct plan *plan, const struct plan_step *step, size_t k);
 
 /* Whether an activation or another operator hands its input on unchanged. */
 bool plan_is_alias(const struct node *node);

@@ -51,22 +51,34 @@ static filtags_status prepare_conv(const struct graph *graph, const struct plan_
     return status == FILTAGS_OK ? copy_weight(graph, node->bias, &prepared->bias) : status;
 }
 
+filtags_status prepare_dense_begin(const struct graph *graph, const struct node *node, struct prepared *prepared) {
+    const struct weight *kernel = &graph->weights[node->kernel];
+    const size_t n_panels = (kernel->dim[1] + DENSE_PANEL - 1) / DENSE_PANEL;
+    prepared->kernel = block_new(n_panels * kernel->dim[0], DENSE_PANEL * sizeof(float));
+    if (!prepared->kernel) return FILTAGS_ERROR_MEMORY;
+    return copy_weight(graph, node->bias, &prepared->bias);
+}
+
 /* Repack [c_in, c_out] into panels, see DENSE_PANEL. */
-static filtags_status prepare_dense(const struct graph *graph, const struct node *node, struct prepared *prepared) {
+void prepare_dense_rows(const struct graph *graph, const struct node *node, size_t first, size_t n_rows,
+                        const float *rows, struct prepared *prepared) {
     const struct weight *kernel = &graph->weights[node->kernel];
     const size_t c_in = kernel->dim[0], c_out = kernel->dim[1];
-    const size_t n_panels = (c_out + DENSE_PANEL - 1) / DENSE_PANEL;
-    prepared->kernel = block_new(n_panels * c_in, DENSE_PANEL * sizeof(float));
-    if (!prepared->kernel) return FILTAGS_ERROR_MEMORY;
-    for (size_t panel = 0; panel < n_panels; panel++) {
-        const size_t first = panel * DENSE_PANEL, n = c_out - first < DENSE_PANEL ? c_out - first : DENSE_PANEL;
-        float *to = prepared->kernel + panel * c_in * DENSE_PANEL; /* [c_in, DENSE_PANEL] */
-        for (size_t k = 0; k < c_in; k++, to += DENSE_PANEL) {
-            memcpy(to, kernel->values + k * c_out + first, n * sizeof(float));
+    for (size_t column = 0; column < c_out; column += DENSE_PANEL) {
+        const size_t n = c_out - column < DENSE_PANEL ? c_out - column : DENSE_PANEL;
+        float *to = prepared->kernel + column * c_in + first * DENSE_PANEL; /* [n_rows, DENSE_PANEL] */
+        for (size_t k = 0; k < n_rows; k++, to += DENSE_PANEL) {
+            memcpy(to, rows + k * c_out + column, n * sizeof(float));
             memset(to + n, 0, (DENSE_PANEL - n) * sizeof(float));
         }
     }
-    return copy_weight(graph, node->bias, &prepared->bias);
+}
+
+static filtags_status prepare_dense(const struct graph *graph, const struct node *node, struct prepared *prepared) {
+    const struct weight *kernel = &graph->weights[node->kernel];
+    filtags_status status = prepare_dense_begin(graph, node, prepared);
+    if (status == FILTAGS_OK) prepare_dense_rows(graph, node, 0, kernel->dim[0], kernel->values, prepared);
+    return status;
 }
 
 static filtags_status prepare_scale_shift(const struct graph *graph, const struct node *node,

@@ -25,4 +25,11 @@ FILTAGS_MUST_USE filtags_status prepare_step(const struct graph *graph, const st
                                              struct prepared *prepared);
 void prepared_free(struct prepared *prepared);
 
+/* The same of a dense layer, whose kernel is not in the graph, in two parts: everything but the kernel; then some rows
+ * of that, [n_rows, c_out], from row `first` on, by any number of threads. MEMORY. */
+FILTAGS_MUST_USE filtags_status prepare_dense_begin(const struct graph *graph, const struct node *node,
+                                                    struct prepared *prepared);
+void prepare_dense_rows(const struct graph *graph, const struct node *node, size_t first, size_t n_rows,
+                        const float *rows, struct prepared *prepared);
+
 #endif

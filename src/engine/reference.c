@@ -282,7 +282,7 @@ static void measure(struct filtags_worker *worker, size_t tap_index, size_t imag
         row[c] = (filtags_activation)rint(fmin(fmax(activation, 0), 1) * FILTAGS_ACTIVATION_ONE);
     }
     if (worker->engine->wants_maps && tap->same_as == PLAN_NOTHING) {
-        maps_take(worker, tap_index, image, 0, tap->n_pixels, values);
+        maps_take(worker, tap_index, image, 0, tap->n_pixels, values, tap->n_filters);
         maps_finish(worker, tap_index, image, (float[]){(float)low, (float)high});
     }
 }

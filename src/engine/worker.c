@@ -16,6 +16,7 @@ filtags_status filtags_worker_create(filtags_engine *engine, filtags_worker **wo
     struct filtags_worker *made = memory_new(1, sizeof *made);
     if (!made) return FILTAGS_ERROR_MEMORY;
     made->engine = engine;
+    made->passing_storage = PLAN_NOTHING;
     made->sums = memory_new_aligned(plan->n_filters, sizeof *made->sums);
     made->channel_sums = memory_new_aligned(plan->max_channels, sizeof *made->channel_sums);
     made->ranges = memory_new(plan->n_taps, sizeof *made->ranges);

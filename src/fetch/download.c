@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 enum { MOST_REDIRECTS = 10 };
@@ -27,7 +27,7 @@ struct transfer {
     uint64_t range_total;
     bool has_range_first, has_range_total;
     int write_errno; /* the disk is full, ... */
-    struct timespec began;
+    double began_sec;
 };
 
 /* ---------------------------------------------------------------- what libcurl calls */
@@ -82,7 +82,7 @@ static bool begin_contents(struct transfer *transfer, long http_status) {
         return false;
     }
     transfer->n_bytes = transfer->n_bytes_before = offset_bytes;
-    clock_gettime(CLOCK_MONOTONIC, &transfer->began);
+    transfer->began_sec = clock_sec();
     transfer->has_begun = true;
     return true;
 }
@@ -112,19 +112,16 @@ static size_t take_contents(char *bytes, size_t size, size_t n, void *user) {
 static int tell_progress(void *user, curl_off_t n_total, curl_off_t n_now, curl_off_t n_up_total, curl_off_t n_up) {
     const struct transfer *transfer = user;
     const filtags_callbacks *callbacks = transfer->request->callbacks;
-    struct timespec now;
     (void)n_now, (void)n_up_total, (void)n_up;
     if (!callbacks) return 0;
     if (callbacks->is_cancelled && callbacks->is_cancelled(callbacks->user)) return 1;
     if (callbacks->progress && transfer->has_begun && n_total > 0) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
         filtags_progress progress = {.what = "fetch",
                                      .unit = "bytes",
                                      .n_done = transfer->n_bytes,
                                      .n_total = transfer->n_bytes_before + (uint64_t)n_total,
                                      .n_before = transfer->n_bytes_before,
-                                     .elapsed_sec = (double)(now.tv_sec - transfer->began.tv_sec) +
-                                                    1e-9 * (double)(now.tv_nsec - transfer->began.tv_nsec)};
+                                     .elapsed_sec = clock_sec() - transfer->began_sec};
         if (progress.n_done <= progress.n_total) callbacks->progress(callbacks->user, &progress);
     }
     return 0;

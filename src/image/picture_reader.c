@@ -75,8 +75,8 @@ static void give_back(const struct picture_reader *reader, size_t offset, size_t
 }
 
 static filtags_status decode(struct picture_reader *reader, const struct image_source *source, struct image *image) {
-    enum { LIMIT_SEC = 20, MOST_ANSWER_BYTES = 4096 };
-    const struct reader_task task = {.kind = "pictures", .fd = reader->memory, .cpu_sec = LIMIT_SEC};
+    enum { LIMIT_MS = 20000, MOST_ANSWER_BYTES = 4096 };
+    const struct reader_task task = {.kind = "pictures", .fd = reader->memory, .cpu_ms = LIMIT_MS};
     struct buffer question = {0}, answer = {0};
     filtags_status status = reader->process ? FILTAGS_OK : reader_start(&task, &reader->process);
     if (status) return status;

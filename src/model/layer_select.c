@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/suggestion.h"
 #include "model/model_internal.h"
 
 static bool is_map(const struct layer_record *layer) { return layer->info.n_dims == 3; }
@@ -60,9 +61,15 @@ static filtags_status select_item(const filtags_model *model, const char *item, 
                          "%zu dimension%s", item, no_map->name, no_map->n_dims, no_map->n_dims == 1 ? "" : "s");
     }
     struct buffer names = {0};
+    struct suggestion meant = suggestion_of(item);
+    char room[128];
     append_examples(graph, &names);
-    filtags_status status = error_set(FILTAGS_ERROR_USAGE, "--layers %s: matches no layer of %s (there are: %s)", item,
-                                      model->path, buffer_text(&names));
+    for (size_t i = 0; i < graph->n_layers; i++) {
+        const char *name = graph->layers[i].info.name;
+        if (is_map(&graph->layers[i])) suggestion_offer(&meant, name, strlen(name));
+    }
+    filtags_status status = error_set(FILTAGS_ERROR_USAGE, "--layers %s: matches no layer of %s (there are: %s)%s",
+                                      item, model->path, buffer_text(&names), suggestion_text(&meant, room));
     buffer_free(&names);
     return status;
 }

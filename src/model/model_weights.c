@@ -1,4 +1,5 @@
 /* model_weights.c - reading a model's weights, all at once or node by node. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,7 +113,8 @@ fail:
 struct weight_reader {
     filtags_model *model;
     struct weight_file file; /* opened when the first weight is wanted */
-    bool *is_read;           /* [n_weights] by this reader, and not dropped since */
+    size_t *n_uses;          /* [n_weights] nodes for which it was read by this reader, and not dropped since */
+    pthread_mutex_t mutex;   /* of the file and the weights, but for values that lie in the file as they are */
 };
 
 enum { N_NODE_WEIGHTS = 6 };
@@ -126,11 +128,12 @@ filtags_status weight_reader_open(filtags_model *model, struct weight_reader **r
     struct weight_reader *opened = memory_new(1, sizeof *opened);
     if (!opened) return FILTAGS_ERROR_MEMORY;
     opened->model = model;
-    opened->is_read = memory_new(model->graph.n_weights, sizeof *opened->is_read);
-    if (!opened->is_read) {
+    opened->n_uses = memory_new(model->graph.n_weights, sizeof *opened->n_uses);
+    if (!opened->n_uses) {
         free(opened);
         return FILTAGS_ERROR_MEMORY;
     }
+    pthread_mutex_init(&opened->mutex, NULL); /* without attributes it can't fail here */
     *reader = opened;
     return FILTAGS_OK;
 }
@@ -143,6 +146,10 @@ static filtags_status fill_weight(const filtags_model *model, size_t index, stru
     return FILTAGS_OK;
 }
 
+static filtags_status open_file(struct weight_reader *reader) {
+    return reader->file.hdf5 ? FILTAGS_OK : weight_file_open(reader->model, &reader->file);
+}
+
 static filtags_status read_one(struct weight_reader *reader, size_t index) {
     filtags_model *model = reader->model;
     struct weight *weight = &model->graph.weights[index];
@@ -152,22 +159,81 @@ static filtags_status read_one(struct weight_reader *reader, size_t index) {
         return error_set(FILTAGS_ERROR_USAGE, "%s: %s is needed, but the model was created without weights",
                          model->path, weight->name);
     }
-    if (!reader->file.hdf5) status = weight_file_open(model, &reader->file);
+    status = open_file(reader);
     return status ? status : read_weight(&model->sources[index], reader->file.hdf5, weight);
 }
 
-filtags_status weight_reader_read(struct weight_reader *reader, size_t node) {
+/* All of a node's weights but one (or GRAPH_NO_WEIGHT). */
+static filtags_status read_node(struct weight_reader *reader, size_t node, int but) {
     const struct graph *graph = &reader->model->graph;
     int weights[N_NODE_WEIGHTS];
     node_weights(&graph->nodes[node], weights);
     for (size_t i = 0; i < N_NODE_WEIGHTS; i++) {
-        if (weights[i] == GRAPH_NO_WEIGHT || graph->weights[weights[i]].values) continue;
-        filtags_status status = read_one(reader, (size_t)weights[i]);
+        if (weights[i] == GRAPH_NO_WEIGHT || weights[i] == but) continue;
+        size_t *n_uses = &reader->n_uses[weights[i]];
+        if (*n_uses == 0 && graph->weights[weights[i]].values) continue; /* not by this reader */
+        filtags_status status = *n_uses ? FILTAGS_OK : read_one(reader, (size_t)weights[i]);
         if (status) return status;
-        reader->is_read[weights[i]] = true;
+        ++*n_uses;
     }
     return FILTAGS_OK;
 }
+
+filtags_status weight_reader_read(struct weight_reader *reader, size_t node) {
+    pthread_mutex_lock(&reader->mutex);
+    filtags_status status = read_node(reader, node, GRAPH_NO_WEIGHT);
+    pthread_mutex_unlock(&reader->mutex);
+    return status;
+}
+
+/* ------------------------------------------------------------------ row by row */
+
+/* Whether values of a weight are the file's as they stand there, and not in memory yet. */
+static bool is_plain(const filtags_model *model, int index) {
+    const struct weight *weight = &model->graph.weights[index];
+    if (model->fill || !model->has_weights || weight->values) return false;
+    const struct weight_source *source = &model->sources[index];
+    bool is_same = source->n_dims == weight->n_dims && source->minimum <= 0;
+    for (size_t d = 0; is_same && d < weight->n_dims; d++) is_same = source->dim[d] == weight->dim[d];
+    return is_same;
+}
+
+static filtags_status find_rows(struct weight_reader *reader, size_t node, struct weight_rows *rows) {
+    enum { BLOCK_VALUES = 1 << 20 };
+    const int kernel = reader->model->graph.nodes[node].kernel;
+    const struct weight *weight = &reader->model->graph.weights[kernel];
+    struct hdf5_dataset *dataset = &rows->dataset;
+    filtags_status status = open_file(reader);
+    if (!status) status = hdf5_find_floats(reader->file.hdf5, weight->key, weight->dim, weight->n_dims, dataset);
+    if (!status) status = read_node(reader, node, kernel);
+    if (status) return status;
+    rows->weight = (size_t)kernel;
+    rows->n_rows = hdf5_n_rows(dataset);
+    rows->row_values = hdf5_row_values(dataset);
+    rows->block_rows = dataset->value_bytes ? BLOCK_VALUES / (rows->row_values + 1) + 1 : dataset->piece_rows;
+    return FILTAGS_OK;
+}
+
+filtags_status weight_reader_find_rows(struct weight_reader *reader, size_t node, struct weight_rows *rows) {
+    filtags_status status = FILTAGS_OK;
+    *rows = (struct weight_rows){0};
+    pthread_mutex_lock(&reader->mutex);
+    if (is_plain(reader->model, reader->model->graph.nodes[node].kernel)) status = find_rows(reader, node, rows);
+    pthread_mutex_unlock(&reader->mutex);
+    return status;
+}
+
+filtags_status weight_reader_read_rows(struct weight_reader *reader, const struct weight_rows *rows, size_t first,
+                                       size_t n_rows, float *values) {
+    const char *key = reader->model->graph.weights[rows->weight].key;
+    const bool is_in_place = rows->dataset.value_bytes > 0;
+    if (!is_in_place) pthread_mutex_lock(&reader->mutex);
+    filtags_status status = hdf5_read_rows(reader->file.hdf5, key, &rows->dataset, first, n_rows, values);
+    if (!is_in_place) pthread_mutex_unlock(&reader->mutex);
+    return status;
+}
+
+/* ------------------------------------------------------------------ dropping */
 
 static void drop_weight(struct weight *weight) {
     free(weight->values);
@@ -178,17 +244,19 @@ void weight_reader_drop(struct weight_reader *reader, size_t node) {
     struct graph *graph = &reader->model->graph;
     int weights[N_NODE_WEIGHTS];
     node_weights(&graph->nodes[node], weights);
+    pthread_mutex_lock(&reader->mutex);
     for (size_t i = 0; i < N_NODE_WEIGHTS; i++) {
-        if (weights[i] == GRAPH_NO_WEIGHT || !reader->is_read[weights[i]]) continue;
-        drop_weight(&graph->weights[weights[i]]);
-        reader->is_read[weights[i]] = false;
+        if (weights[i] == GRAPH_NO_WEIGHT || reader->n_uses[weights[i]] == 0) continue;
+        if (--reader->n_uses[weights[i]] == 0) drop_weight(&graph->weights[weights[i]]);
     }
+    pthread_mutex_unlock(&reader->mutex);
 }
 
 void weight_reader_close(struct weight_reader *reader) {
     if (!reader) return;
     weight_file_close(&reader->file);
-    free(reader->is_read);
+    free(reader->n_uses);
+    pthread_mutex_destroy(&reader->mutex);
     free(reader);
 }
 

@@ -1,6 +1,5 @@
 #include "model/weights_hdf5.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <float.h>
 #include <math.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/reader_place.h" /* made by meson */
@@ -27,8 +27,10 @@ struct hdf5_file {
 /* ------------------------------------------------------------------ who answers */
 
 static filtags_status start_reader(int fd, const void *bytes, size_t size_bytes, void **session) {
-    enum { LEAST_SEC = 5, BYTES_A_SEC = 32 << 20 }; /* reading takes milliseconds, unpacking 200 MB a second */
-    const struct reader_task task = {"hdf5", fd, bytes, size_bytes, LEAST_SEC + (unsigned)(size_bytes / BYTES_A_SEC)};
+    /* reading takes milliseconds, unpacking 200 MB a second; libhdf5 gets no end with some damaged files */
+    enum { LEAST_MS = 800, BYTES_A_MS = 16 << 10, MOST_MS = 1 << 30 };
+    const size_t ms = LEAST_MS + size_bytes / BYTES_A_MS;
+    const struct reader_task task = {"hdf5", fd, bytes, size_bytes, ms < MOST_MS ? (unsigned)ms : MOST_MS};
     struct reader_process *reader;
     filtags_status status = reader_start(&task, &reader);
     if (!status) *session = reader;
@@ -332,38 +334,31 @@ static bool is_native(const struct hdf5_dataset *dataset) {
 
 static filtags_status read_at(const struct hdf5_file *file, const char *path, uint64_t offset, void *bytes,
                               size_t n_bytes) {
-    char *next = bytes;
+    size_t n_read;
     if (file->bytes) {
         memcpy(bytes, file->bytes + offset, n_bytes);
         return FILTAGS_OK;
     }
-    while (n_bytes) {
-        ssize_t n = pread(file->fd, next, n_bytes, (off_t)offset);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: data set '%s' cannot be read", file->name, path);
-        if (n == 0) {
-            return error_set(FILTAGS_ERROR_FORMAT, "%s: data set '%s' cannot be read: the file has become shorter",
-                             file->name, path);
-        }
-        next += n;
-        offset += (size_t)n;
-        n_bytes -= (size_t)n;
-    }
+    if (!descriptor_read_at(file->fd, offset, bytes, n_bytes, &n_read))
+        return error_set_errno(FILTAGS_ERROR_IO, "%s: data set '%s' cannot be read", file->name, path);
+    if (n_read < n_bytes)
+        return error_set(FILTAGS_ERROR_FORMAT, "%s: data set '%s' cannot be read: the file has become shorter",
+                         file->name, path);
     return FILTAGS_OK;
 }
 
-/* Values that lie in the file as they are. take_dataset has made sure that they do. */
+/* n values that lie in the file as they are, from the first-th on. take_dataset has made sure that they do. */
 static filtags_status read_in_place(const struct hdf5_file *file, const char *path, const struct hdf5_dataset *dataset,
-                                    float *values) {
+                                    size_t first, size_t n, float *values) {
     enum { BLOCK_VALUES = 1 << 15 };
-    size_t n = hdf5_n_rows(dataset) * hdf5_row_values(dataset);
-    if (is_native(dataset)) return read_at(file, path, dataset->offset, values, n * sizeof *values);
+    const uint64_t offset = dataset->offset + first * dataset->value_bytes;
+    if (is_native(dataset)) return read_at(file, path, offset, values, n * sizeof *values);
     unsigned char *block = memory_new(BLOCK_VALUES, dataset->value_bytes);
     if (!block) return FILTAGS_ERROR_MEMORY;
     filtags_status status = FILTAGS_OK;
     for (size_t i = 0, n_here; !status && i < n; i += n_here) {
         n_here = n - i < BLOCK_VALUES ? n - i : BLOCK_VALUES;
-        status = read_at(file, path, dataset->offset + i * dataset->value_bytes, block, n_here * dataset->value_bytes);
+        status = read_at(file, path, offset + i * dataset->value_bytes, block, n_here * dataset->value_bytes);
         if (!status) convert(dataset, block, n_here, values + i);
     }
     free(block);
@@ -387,12 +382,12 @@ static filtags_status read_piece(struct hdf5_file *file, const char *path, size_
 }
 
 static filtags_status read_pieces(struct hdf5_file *file, const char *path, const struct hdf5_dataset *dataset,
-                                  float *values) {
-    size_t n_rows = hdf5_n_rows(dataset), row_values = hdf5_row_values(dataset);
+                                  size_t first, size_t n_rows, float *values) {
+    size_t row_values = hdf5_row_values(dataset);
     filtags_status status = FILTAGS_OK;
     for (size_t i = 0, n; !status && i < n_rows; i += n) {
         n = n_rows - i < dataset->piece_rows ? n_rows - i : dataset->piece_rows;
-        status = read_piece(file, path, i, n, values + i * row_values, n * row_values);
+        status = read_piece(file, path, first + i, n, values + i * row_values, n * row_values);
     }
     return status;
 }
@@ -407,19 +402,31 @@ static filtags_status locate(struct hdf5_file *file, const char *path, struct hd
     return finish(file, &exchange, status, makes_sense);
 }
 
-filtags_status hdf5_read_floats(struct hdf5_file *file, const char *path, const size_t *dim, size_t n_dims,
-                                float *values) {
-    struct hdf5_dataset dataset;
-    filtags_status status = locate(file, path, &dataset);
+filtags_status hdf5_find_floats(struct hdf5_file *file, const char *path, const size_t *dim, size_t n_dims,
+                                struct hdf5_dataset *dataset) {
+    filtags_status status = locate(file, path, dataset);
     if (status) return status;
-    bool is_same = dataset.n_dims == n_dims && dataset.type == HDF5_FLOAT;
-    for (size_t i = 0; is_same && i < n_dims; i++) is_same = dataset.dim[i] == dim[i];
+    bool is_same = dataset->n_dims == n_dims && dataset->type == HDF5_FLOAT;
+    for (size_t i = 0; is_same && i < n_dims; i++) is_same = dataset->dim[i] == dim[i];
     if (!is_same) {
         return error_set(FILTAGS_ERROR_DATA, "%s: data set '%s' has changed since the model was loaded", file->name,
                          path);
     }
-    return dataset.value_bytes ? read_in_place(file, path, &dataset, values)
-                               : read_pieces(file, path, &dataset, values);
+    return FILTAGS_OK;
+}
+
+filtags_status hdf5_read_rows(struct hdf5_file *file, const char *path, const struct hdf5_dataset *dataset,
+                              size_t first, size_t n_rows, float *values) {
+    const size_t row_values = hdf5_row_values(dataset);
+    return dataset->value_bytes ? read_in_place(file, path, dataset, first * row_values, n_rows * row_values, values)
+                                : read_pieces(file, path, dataset, first, n_rows, values);
+}
+
+filtags_status hdf5_read_floats(struct hdf5_file *file, const char *path, const size_t *dim, size_t n_dims,
+                                float *values) {
+    struct hdf5_dataset dataset;
+    filtags_status status = hdf5_find_floats(file, path, dim, n_dims, &dataset);
+    return status ? status : hdf5_read_rows(file, path, &dataset, 0, hdf5_n_rows(&dataset), values);
 }
 
 const char *hdf5_version_text(void) { return "HDF5 " FILTAGS_HDF5_VERSION; }

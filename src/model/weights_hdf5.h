@@ -2,7 +2,7 @@
  *
  * The files come from anywhere, and libhdf5 has holes: it is not in this process. Another one, filtags-read, has it and
  * answers questions about the file (hdf5_serve.h); its answers are checked. Values that lie in one piece are read here.
- * One thread at a time for a file. */
+ * One thread at a time for a file, but that rows of data sets with value_bytes may be read by any number. */
 #ifndef FILTAGS_MODEL_WEIGHTS_HDF5_H
 #define FILTAGS_MODEL_WEIGHTS_HDF5_H
 
@@ -51,6 +51,14 @@ bool hdf5_has_start(const struct hdf5_table *table, const char *start);
  * read; DATA: it has another shape. */
 FILTAGS_MUST_USE filtags_status
 hdf5_read_floats(struct hdf5_file *file, const char *path, const size_t *dim, size_t n_dims, float *values);
+
+/* The same in parts: find the data set, then read rows [first, first + n_rows) of it. values: [n_rows, the product of
+ * the other dimensions]. dataset gets no path and no key. */
+FILTAGS_MUST_USE filtags_status hdf5_find_floats(struct hdf5_file *file, const char *path, const size_t *dim,
+                                                 size_t n_dims, struct hdf5_dataset *dataset);
+FILTAGS_MUST_USE filtags_status hdf5_read_rows(struct hdf5_file *file, const char *path,
+                                               const struct hdf5_dataset *dataset, size_t first, size_t n_rows,
+                                               float *values);
 
 /* "HDF5 1.10.8". Static. */
 const char *hdf5_version_text(void);

@@ -5,12 +5,14 @@
 #include <math.h>
 #include <pthread.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/suggestion.h"
 #include "options/options.h"
 
 enum { MAX_LIST_ITEMS = 10000 };
@@ -79,8 +81,22 @@ const char *choice_find(const char *choices, const char *text, size_t *n_charact
     return NULL;
 }
 
+filtags_status choice_report_unknown(const char *choices, const char *prefix, const char *text) {
+    struct suggestion meant = suggestion_of(text);
+    char room[128];
+    for (const char *choice = choices; *choice;) {
+        const size_t n = strcspn(choice, "|");
+        suggestion_offer(&meant, choice, n);
+        choice += n + (choice[n] == '|');
+    }
+    return error_set(FILTAGS_ERROR_USAGE, "%sone of %s expected, found '%s'%s", prefix, choices, text,
+                     suggestion_text(&meant, room));
+}
+
 static filtags_status report_choice(const struct option_row *row, const char *text) {
-    return error_set(FILTAGS_ERROR_USAGE, "--%s: one of %s expected, found '%s'", row->name, row->choices, text);
+    char prefix[64];
+    snprintf(prefix, sizeof prefix, "--%s: ", row->name);
+    return choice_report_unknown(row->choices, prefix, text);
 }
 
 static filtags_status parse_choice(const struct option_row *row, const char *text, int *field) {

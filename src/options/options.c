@@ -60,9 +60,7 @@ static filtags_status append_argument(filtags_options *options, const char *argu
     size_t n = strlen(argument);
     int place;
     if (*command->argument_choices) value = choice_find(command->argument_choices, argument, &n, &place);
-    if (!value) {
-        return error_set(FILTAGS_ERROR_USAGE, "one of %s expected, found '%s'", command->argument_choices, argument);
-    }
+    if (!value) return choice_report_unknown(command->argument_choices, "", argument);
     if (!*value) return error_set(FILTAGS_ERROR_USAGE, "the name of a file expected, found ''");
     char **items = realloc(list->items, (list->n + 1) * sizeof *items);
     if (!items) return error_out_of_memory((list->n + 1) * sizeof *items);

@@ -216,6 +216,9 @@ void text_list_free(struct text_list *list);
  * in the list; NULL: it is none of them. */
 const char *choice_find(const char *choices, const char *text, size_t *n_characters, int *place);
 
+/* Say that text is none of the choices, and which may have been meant. prefix begins the message. Returns USAGE. */
+filtags_status choice_report_unknown(const char *choices, const char *prefix, const char *text);
+
 /* Return whether the option was given on the command line (its value may equal the default). */
 bool options_is_given(const filtags_options *options, enum option_id id);
 

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/suggestion.h"
 #include "options/options.h"
 
 #define STEPS_WITH_SPLIT (COMMAND_ACTIVATIONS | COMMAND_EVALUATE | COMMAND_PIPELINE | COMMAND_SINGLE_IMAGE)
@@ -504,27 +505,6 @@ const filtags_option *filtags_option_find(const filtags_command *command, const 
     return &options->option;
 }
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-/* Levenshtein's distance, by rows; '_' is '-' and case does not count. */
-static size_t name_distance(const char *a, const char *b) {
-    enum { LONGEST = 32 };
-    size_t n = strlen(b), row[LONGEST + 1];
-    if (n > LONGEST || strlen(a) > LONGEST) return LONGEST;
-    for (size_t j = 0; j <= n; j++) row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        char letter = a[i - 1] == '_' ? '-' : (char)tolower((unsigned char)a[i - 1]);
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            size_t changed = diagonal + (letter != b[j - 1]);
-            diagonal = row[j];
-            row[j] = smaller(changed, 1 + smaller(row[j], row[j - 1]));
-        }
-    }
-    return row[n];
-}
-
 static filtags_status report_elsewhere(const struct command_row *command, enum option_id id) {
     struct buffer owners = {0};
     for (size_t c = 0; c < N_COMMANDS; c++) {
@@ -537,34 +517,22 @@ static filtags_status report_elsewhere(const struct command_row *command, enum o
     return status;
 }
 
-/* Further away than this a suggestion would be a guess. */
-static size_t largest_distance(const char *name) { return strlen(name) < 2 ? 0 : 1 + strlen(name) / 3; }
-
 filtags_status option_report_unknown(const struct command_row *command, const char *name) {
     const char *dashes = strlen(name) == 1 ? "-" : "--";
-    size_t nearest_distance = largest_distance(name) + 1;
-    const char *nearest = NULL;
+    struct suggestion meant = suggestion_of(name);
     for (enum option_id id = 0; id < N_OPTIONS; id++) {
         if (is_same_name(name, option_table[id].name)) return report_elsewhere(command, id);
-        if (!(option_table[id].commands & command->bit)) continue;
-        size_t distance = name_distance(name, option_table[id].name);
-        if (distance >= nearest_distance) continue;
-        nearest_distance = distance;
-        nearest = option_table[id].name;
+        if (option_table[id].commands & command->bit)
+            suggestion_offer(&meant, option_table[id].name, strlen(option_table[id].name));
     }
-    if (!nearest) return error_set(FILTAGS_ERROR_USAGE, "%s%s: unknown option", dashes, name);
-    return error_set(FILTAGS_ERROR_USAGE, "%s%s: unknown option; did you mean --%s?", dashes, name, nearest);
+    if (!*meant.name) return error_set(FILTAGS_ERROR_USAGE, "%s%s: unknown option", dashes, name);
+    return error_set(FILTAGS_ERROR_USAGE, "%s%s: unknown option; did you mean --%s?", dashes, name, meant.name);
 }
 
 filtags_status command_report_unknown(const char *name) {
-    size_t nearest_distance = largest_distance(name) + 1;
-    const char *nearest = NULL;
-    for (size_t c = 0; c < N_COMMANDS; c++) {
-        size_t distance = name_distance(name, command_table[c].name);
-        if (distance >= nearest_distance) continue;
-        nearest_distance = distance;
-        nearest = command_table[c].name;
-    }
-    if (!nearest) return error_set(FILTAGS_ERROR_USAGE, "'%s' is no command", name);
-    return error_set(FILTAGS_ERROR_USAGE, "'%s' is no command; did you mean %s?", name, nearest);
+    struct suggestion meant = suggestion_of(name);
+    char room[128];
+    for (size_t c = 0; c < N_COMMANDS; c++)
+        suggestion_offer(&meant, command_table[c].name, strlen(command_table[c].name));
+    return error_set(FILTAGS_ERROR_USAGE, "'%s' is no command%s", name, suggestion_text(&meant, room));
 }

@@ -90,11 +90,11 @@ void page_end(struct page *page) {
     static const struct {
         enum page_kind kind;
         enum web_file file;
-    } parts[] = {{PAGE_VISUALIZE, WEB_VISUALIZE_DATA_JS},     {PAGE_VISUALIZE, WEB_VISUALIZE_MAP_JS},
+    } parts[] = {{PAGE_VISUALIZE, WEB_PLOTLY_JS},             {PAGE_HITRATES, WEB_PLOTLY_JS},
+                 {PAGE_VISUALIZE, WEB_VISUALIZE_DATA_JS},     {PAGE_VISUALIZE, WEB_VISUALIZE_MAP_JS},
                  {PAGE_VISUALIZE, WEB_VISUALIZE_PICTURES_JS}, {PAGE_VISUALIZE, WEB_VISUALIZE_PANELS_JS},
                  {PAGE_VISUALIZE, WEB_VISUALIZE_FILTER_JS},   {PAGE_VISUALIZE, WEB_VISUALIZE_SEARCH_JS},
                  {PAGE_HITRATES, WEB_HITRATES_DATA_JS},       {PAGE_HITRATES, WEB_HITRATES_CHARTS_JS}};
-    write_script(page->stream, WEB_PLOTLY_JS);
     write_script(page->stream, WEB_BASE_JS);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (parts[i].kind == page->kind) write_script(page->stream, parts[i].file);

@@ -1,8 +1,8 @@
 /* page.h - pages: one self-contained HTML file each, that opens offline and asks the network for nothing.
  *
- * A page is a shell (web/base.css, web/base.js, plotly.js and the kind's own html, css and js) around blocks of data,
- * which the scripts find by id. Text from outside - labels, file names - gets into a page as JSON only, and scripts put
- * it on screen as text only; a Content-Security-Policy forbids every request.
+ * A page is a shell (web/base.css, web/base.js, the kind's own html, css and js, and plotly.js where it has charts)
+ * around blocks of data, which the scripts find by id. Text from outside - labels, file names - gets into a page as
+ * JSON only, and scripts put it on screen as text only; a Content-Security-Policy forbids every request.
  */
 #ifndef FILTAGS_REPORT_PAGE_H
 #define FILTAGS_REPORT_PAGE_H

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "engine/isa.h"
 #include "steps/network.h"
 #include "steps/picture_list.h"
@@ -227,9 +228,11 @@ static filtags_status describe(const struct activations_run *run, struct run_rec
 static void report(const struct activations_run *run, double total_sec) {
     struct buffer *to = &run->step->run->report;
     const struct runner_totals *totals = &run->totals;
-    buffer_printf(to, "activations of %s: %zu classes, %zu train pictures, %zu layers, %zu filters", run->network.name,
-                  run->sums.n_classes, run->pictures.n_files - totals->n_bad, run->network.table.n_layers,
-                  run->sums.n_filters);
+    buffer_printf(to, "activations of %s: ", run->network.name);
+    text_append_count(to, "", run->sums.n_classes, "class");
+    text_append_count(to, ", ", run->pictures.n_files - totals->n_bad, "train picture");
+    text_append_count(to, ", ", run->network.table.n_layers, "layer");
+    text_append_count(to, ", ", run->sums.n_filters, "filter");
     picture_list_report_time(&run->pictures, totals, total_sec, to);
     picture_list_report(&run->pictures, totals, to);
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "labels/class_lines.h"
 #include "labels/labels.h"
 #include "steps/listing_file.h"
@@ -166,6 +167,19 @@ static void warn_of_kept(struct decode_run *run) {
 
 /* ---------------------------------------------------------------- files */
 
+/* What the tags take in both files: a reference in the pickle, and the quoted label in the listing. */
+static double estimate_bytes(const struct decode_run *run) {
+    enum { REFERENCE_BYTES = 2, QUOTE_BYTES = 6, FILTER_BYTES = 8 }; /* ' beagle ', and 12:[] with pickle's marks */
+    const size_t n_filters = filter_table_n_filters(&run->tags.table);
+    double bytes = (double)(FILTER_BYTES * n_filters * run->tags.n_selectors);
+    for (size_t s = 0; s < run->tags.n_selectors; s++) {
+        const struct tag_table *tags = &run->tags.tags[s];
+        for (uint64_t i = 0; i < tags->offset[n_filters]; i++)
+            bytes += (double)(REFERENCE_BYTES + QUOTE_BYTES + strlen(run->listed[tags->labels[i]]));
+    }
+    return bytes;
+}
+
 /* The selectors [first, end), as tag's write_dict. */
 static void write_dict(struct decode_run *run, FILE *stream, size_t first, size_t end, uint32_t *memos) {
     struct pickle_writer pickle;
@@ -221,12 +235,15 @@ static void report(const struct decode_run *run, double total_sec) {
     size_t n_filters = table->first[table->n_layers];
     unsigned long long n_tags = 0;
     for (size_t s = 0; s < run->tags.n_selectors; s++) n_tags += run->tags.tags[s].offset[n_filters];
-    buffer_printf(&run->step->run->report,
-                  "decoded tags of %s: %zu of %zu labels in words, %zu filters, %zu values of k and %zu of q, %llu "
-                  "tags; %.1f s\n",
-                  run->record.network ? run->record.network : "network", run->tags.n_labels - run->n_kept,
-                  run->tags.n_labels, n_filters, run->tags.n_k, run->tags.n_selectors - run->tags.n_k, n_tags,
-                  total_sec);
+    struct buffer *to = &run->step->run->report;
+    buffer_printf(to, "decoded tags of %s: %zu of ", run->record.network ? run->record.network : "network",
+                  run->tags.n_labels - run->n_kept);
+    text_append_count(to, "", run->tags.n_labels, "label");
+    text_append_count(to, " in words, ", n_filters, "filter");
+    text_append_count(to, ", ", run->tags.n_k, "value");
+    buffer_printf(to, " of k and %zu of q", run->tags.n_selectors - run->tags.n_k);
+    text_append_count(to, ", ", n_tags, "tag");
+    buffer_printf(to, "; %.1f s\n", total_sec);
 }
 
 static filtags_status write_files(struct decode_run *run) {
@@ -279,8 +296,9 @@ filtags_status step_decode(struct step *step) {
     if (!status) {
         output_log(run.output, FILTAGS_LOG_INFO, "names of %zu classes from %s", run.names.n, run.names_from);
         warn_of_kept(&run);
-        status = write_files(&run);
+        status = output_check_room(run.output, "the decoded tags", estimate_bytes(&run));
     }
+    if (!status) status = write_files(&run);
     close_run(&run, status);
     return status;
 }

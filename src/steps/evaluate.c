@@ -1,6 +1,7 @@
 /* evaluate.c - step 3: predict the test pictures from the tags of the filters that they excite. */
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "steps/evaluation.h"
 #include "steps/progress.h"
 #include "steps/shards.h"
@@ -33,9 +34,11 @@ static filtags_status write_info(struct evaluation *run) {
 static void report(const struct evaluation *run, double total_sec) {
     struct buffer *to = &run->step->run->report;
     const struct runner_totals *totals = &run->totals;
-    buffer_printf(to, "evaluation of %s: %zu classes, %zu test pictures, %zu values of k and %zu of q",
-                  run->network.name, filtags_dataset_n_classes(run->dataset), run->pictures.n_files - totals->n_bad,
-                  run->tags.n_k, run->tags.n_selectors - run->tags.n_k);
+    buffer_printf(to, "evaluation of %s: ", run->network.name);
+    text_append_count(to, "", filtags_dataset_n_classes(run->dataset), "class");
+    text_append_count(to, ", ", run->pictures.n_files - totals->n_bad, "test picture");
+    text_append_count(to, ", ", run->tags.n_k, "value");
+    buffer_printf(to, " of k and %zu of q", run->tags.n_selectors - run->tags.n_k);
     picture_list_report_time(&run->pictures, totals, total_sec, to);
     picture_list_report(&run->pictures, totals, to);
 }

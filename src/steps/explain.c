@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "engine/isa.h"
 #include "report/explain_page.h"
 #include "report/explain_text.h"
@@ -94,7 +95,15 @@ static filtags_status take_picture(void *context, size_t thread, size_t index, c
     return FILTAGS_OK;
 }
 
+/* The error says why by itself: whoever sees no more of a run than its last line has to be able to go on. */
+static filtags_status report_no_picture(const struct explain_run *run, const struct bad_reason *reason) {
+    if (run->n_files == 1) return error_set(FILTAGS_ERROR_DATA, "%s (it is the only picture)", reason->message);
+    return error_set(FILTAGS_ERROR_DATA, "none of the %zu pictures could be used: see the warnings. The first: %s",
+                     run->n_files, reason->message);
+}
+
 static filtags_status run_pictures(struct explain_run *run) {
+    struct bad_reason reason = {0};
     const filtags_options *options = run->base.step->options;
     const struct runner_job job = {.what = "explain",
                                    .engine = run->base.engine,
@@ -111,7 +120,8 @@ static filtags_status run_pictures(struct explain_run *run) {
                                    .callbacks = run->base.step->callbacks,
                                    .take = take_picture,
                                    .context = run,
-                                   .is_bad = run->is_bad};
+                                   .is_bad = run->is_bad,
+                                   .reason = &reason};
     filtags_status status = runner_run(&job, &run->base.totals);
     for (size_t i = 0; i < run->n_files && !status; i++) {
         run->pictures[i].file = options->arguments.items[i];
@@ -119,8 +129,9 @@ static filtags_status run_pictures(struct explain_run *run) {
         else explained_picture_free(&run->pictures[i], 0);
         if (run->n_good <= i) run->pictures[i] = (struct explained_picture){0}; /* moved to the front */
     }
-    if (status || run->n_good) return status;
-    return error_set(FILTAGS_ERROR_DATA, "none of the %zu pictures could be used: see the warnings", run->n_files);
+    if (!status && !run->n_good) status = report_no_picture(run, &reason);
+    free(reason.message);
+    return status;
 }
 
 static filtags_status explain_pictures(struct explain_run *run) {
@@ -191,9 +202,10 @@ static filtags_status write_page(struct explain_run *run) {
 
 static void report(const struct explain_run *run) {
     struct buffer *to = &run->base.step->run->report;
-    buffer_printf(to, "explanation of %zu picture%s by the tags of %s: %zu value%s of k and %zu of q\n", run->n_good,
-                  run->n_good == 1 ? "" : "s", run->base.network.name, run->base.tags.n_k,
-                  run->base.tags.n_k == 1 ? "" : "s", run->base.tags.n_selectors - run->base.tags.n_k);
+    text_append_count(to, "explanation of ", run->n_good, "picture");
+    buffer_printf(to, " by the tags of %s: ", run->base.network.name);
+    text_append_count(to, "", run->base.tags.n_k, "value");
+    buffer_printf(to, " of k and %zu of q\n", run->base.tags.n_selectors - run->base.tags.n_k);
     if (run->base.totals.n_bad)
         buffer_printf(to, "  %zu of %zu pictures could not be used: see the warnings log\n", run->base.totals.n_bad,
                       run->n_files);

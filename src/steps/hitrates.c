@@ -361,8 +361,9 @@ static uint64_t count_pictures(const struct hitrates_run *run) {
 
 static void append_total(struct buffer *to, const struct hitrates_run *run) {
     char title[120];
-    snprintf(title, sizeof title, "total: %zu classes, %llu pictures", run->n_files,
-             (unsigned long long)count_pictures(run));
+    unsigned long long n = count_pictures(run);
+    snprintf(title, sizeof title, "total: %zu class%s, %llu picture%s", run->n_files, run->n_files == 1 ? "" : "es", n,
+             n == 1 ? "" : "s");
     append_block(to, run, TOTAL, title);
 }
 
@@ -376,8 +377,9 @@ static filtags_status write_results(struct hitrates_run *run) {
         run->record.network ? run->record.network : "the network");
     for (size_t i = 0; i < run->n_files; i++) {
         char title[400], line[sizeof title]; /* a folder's name has at most 255 bytes */
-        snprintf(title, sizeof title, "class %zu, %s: %llu pictures", run->files[i].number, run->files[i].label,
-                 (unsigned long long)run->table.n_images[i]);
+        unsigned long long n = run->table.n_images[i];
+        snprintf(title, sizeof title, "class %zu, %s: %llu picture%s", run->files[i].number, run->files[i].label, n,
+                 n == 1 ? "" : "s");
         text_make_printable(line, sizeof line, title);
         buffer_append_text(&text, "\n");
         append_block(&text, run, (long)i, line);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/suggestion.h"
 #include "model/model.h"
 #include "steps/steps.h"
 
@@ -84,11 +85,23 @@ static void append_table(struct buffer *to, const filtags_model *model, const bo
                   n_filters);
 }
 
+/* A word that is no file may be a network's name with a mistake in it. The message is that of the failed opening. */
+static filtags_status suggest_network(const char *word, filtags_status status) {
+    struct suggestion meant = suggestion_of(word);
+    size_t n_networks;
+    char room[128];
+    const filtags_network *networks = filtags_networks(&n_networks);
+    for (size_t i = 0; i < n_networks; i++) suggestion_offer(&meant, networks[i].name, strlen(networks[i].name));
+    return error_set(status, "%s%s", filtags_error_message(), suggestion_text(&meant, room));
+}
+
 /* The architecture is enough. */
 static filtags_status load_model(const filtags_options *options, filtags_model **model) {
-    if (!options->network)
-        return filtags_model_load(options->model, options->size.height, options->size.width, model);
-    return filtags_model_create_network(options->network, (size_t)options->classes, NULL, model);
+    if (options->network)
+        return filtags_model_create_network(options->network, (size_t)options->classes, NULL, model);
+    filtags_status status =
+        filtags_model_load(options->model, options->size.height, options->size.width, model);
+    return status == FILTAGS_ERROR_IO ? suggest_network(options->model, status) : status;
 }
 
 filtags_status step_layers(struct step *step) {

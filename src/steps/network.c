@@ -130,7 +130,8 @@ static filtags_engine_options engine_options(const struct network *network, cons
                                     .n_layers = network->table.n_layers,
                                     .wants_output = wants_output,
                                     .isa = (filtags_isa)options->isa,
-                                    .max_batch = batch};
+                                    .max_batch = batch,
+                                    .n_threads = options_n_threads(options)};
 }
 
 filtags_status network_open_engine(const struct network *network, const filtags_options *options, size_t batch,

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json_text.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "report/chart.h"
 #include "report/page.h"
 #include "report/scale.h"
@@ -319,9 +320,11 @@ static filtags_status write_files(struct plots *plots) {
     if (!status) status = write_picture(plots, &figure, false);
     free_figure(&figure);
     if (status) return status;
-    buffer_printf(&plots->step->run->report,
-                  "plots of the hit rates of %s: %zu classes, %zu values of k and %zu of q, %zu of m\n", plots->network,
-                  file->n_classes, file->n_values[FILTAGS_RULE_K], file->n_values[FILTAGS_RULE_Q], file->n_m);
+    struct buffer *to = &plots->step->run->report;
+    buffer_printf(to, "plots of the hit rates of %s: ", plots->network);
+    text_append_count(to, "", file->n_classes, "class");
+    text_append_count(to, ", ", file->n_values[FILTAGS_RULE_K], "value");
+    buffer_printf(to, " of k and %zu of q, %zu of m\n", file->n_values[FILTAGS_RULE_Q], file->n_m);
     return step_close_output(plots->step, &plots->output, &plots->record, numbers, sizeof numbers / sizeof *numbers);
 }
 

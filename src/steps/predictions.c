@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -153,12 +154,14 @@ filtags_status predictions_read(struct predictions *predictions, size_t image, s
     while (n_done < n) {
         char block[16384];
         size_t n_wanted = n - n_done < sizeof block ? n - n_done : sizeof block;
-        ssize_t n_now = pread(fileno(predictions->scratch), block, n_wanted,
-                              (off_t)(predictions->offset_bytes[image] + n_done));
-        if (n_now < 0 && errno == EINTR) continue;
-        if (n_now <= 0) return error_set_errno(FILTAGS_ERROR_IO, "the scratch file in --save-dir could not be read");
-        buffer_append(bytes, block, (size_t)n_now);
-        n_done += (size_t)n_now;
+        size_t n_read = 0;
+        errno = EIO; /* unless reading says better: the file has become shorter */
+        if (!descriptor_read_at(fileno(predictions->scratch), predictions->offset_bytes[image] + n_done, block,
+                                n_wanted, &n_read) ||
+            n_read < n_wanted)
+            return error_set_errno(FILTAGS_ERROR_IO, "the scratch file in --save-dir could not be read");
+        buffer_append(bytes, block, n_read);
+        n_done += n_read;
     }
     return bytes->has_failed ? FILTAGS_ERROR_MEMORY : FILTAGS_OK;
 }

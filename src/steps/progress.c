@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -33,8 +34,8 @@ struct progress {
     pthread_mutex_t lock; /* of the next three */
     bool is_saving;
     bool has_warned;
-    struct timespec saved; /* last */
-    bool must_rewrite;     /* the tally believes to have told more than the file has */
+    double saved_sec; /* when it was saved last */
+    bool must_rewrite; /* the tally believes to have told more than the file has */
 };
 
 /* ---------------------------------------------------------------- key */
@@ -325,7 +326,7 @@ static filtags_status load(struct progress *progress, struct tally *tally) {
 
 filtags_status progress_start(struct progress *progress, struct output *output, struct tally *tally) {
     progress->output = output;
-    clock_gettime(CLOCK_MONOTONIC, &progress->saved);
+    progress->saved_sec = clock_sec();
     filtags_status status = progress->is_found ? load(progress, tally) : begin_file(progress);
     if (!status) progress->tally = tally; /* a damaged file gets nothing of it */
     return status;
@@ -334,11 +335,7 @@ filtags_status progress_start(struct progress *progress, struct output *output, 
 /* ---------------------------------------------------------------- saving */
 
 static bool is_time(const struct progress *progress) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    const double sec = (double)(now.tv_sec - progress->saved.tv_sec) +
-                       1e-9 * (double)(now.tv_nsec - progress->saved.tv_nsec);
-    return sec >= progress->step->options->checkpoint_interval;
+    return clock_sec() - progress->saved_sec >= progress->step->options->checkpoint_interval;
 }
 
 /* By one thread at a time: whoever has set is_saving. */
@@ -370,7 +367,7 @@ static void save_if(struct progress *progress, bool is_due) {
                    "progress could not be saved: %s (the run goes on, and tries again)", filtags_error_message());
     }
     pthread_mutex_lock(&progress->lock);
-    clock_gettime(CLOCK_MONOTONIC, &progress->saved);
+    progress->saved_sec = clock_sec();
     progress->is_saving = false;
     pthread_mutex_unlock(&progress->lock);
 }

@@ -20,11 +20,6 @@ static const struct record_kind progress_kind = {
 static const struct record_kind part_kind = {
     "filTags progrs\r\n", "a part", "run its shard again", "a process is at work on this shard: wait for its end"};
 
-struct records {
-    struct record *items; /* [n] */
-    size_t n, capacity;
-};
-
 struct progress_file {
     char *path;
     struct record_file *file;
@@ -33,8 +28,8 @@ struct progress_file {
     size_t n_text_bytes;
     bool has_head;
     uint64_t committed_bytes; /* up to the end of the last commit */
-    struct records group;     /* not committed yet */
-    struct records live;      /* of all groups */
+    struct record_list group; /* not committed yet */
+    struct record_list live;  /* of all groups */
     bool *has_row;            /* [n_classes] in the file, from the loading on */
     size_t n_classes;
     bool has_top;
@@ -42,14 +37,6 @@ struct progress_file {
 };
 
 /* ---------------------------------------------------------------- opening */
-
-static filtags_status add_record(struct records *records, const struct record *record) {
-    void *items = records->items;
-    if (memory_grow(&items, &records->capacity, records->n + 1, sizeof *record)) return FILTAGS_ERROR_MEMORY;
-    records->items = items;
-    records->items[records->n++] = *record;
-    return FILTAGS_OK;
-}
 
 static filtags_status refuse_record(const struct progress_file *file, const struct record *record) {
     return error_set(FILTAGS_ERROR_FORMAT,
@@ -90,7 +77,7 @@ static filtags_status note_commit(struct progress_file *progress, struct record_
         return refuse_record(progress, record);
     status = record_file_read(file, record->offset, &progress->head.saved_sec, record->n_bytes);
     for (size_t i = 0; !status && i < progress->group.n; i++)
-        status = add_record(&progress->live, &progress->group.items[i]);
+        status = record_list_add(&progress->live, &progress->group.records[i]);
     progress->group.n = 0;
     progress->committed_bytes = record_file_next(record);
     return status;
@@ -102,12 +89,7 @@ static filtags_status note_record(void *context, struct record_file *file, const
     if (record->type == RECORD_COMMIT) return note_commit(progress, file, record);
     if (record->type < TALLY_DONE || record->type > TALLY_PREDICTION || !progress->has_head)
         return refuse_record(progress, record);
-    return add_record(&progress->group, record);
-}
-
-static void free_records(struct records *records) {
-    free(records->items);
-    *records = (struct records){0};
+    return record_list_add(&progress->group, record);
 }
 
 filtags_status progress_file_open(const char *path, struct progress_head *head, bool *is_found,
@@ -125,7 +107,7 @@ filtags_status progress_file_open(const char *path, struct progress_head *head, 
     }
     if (!status && progress->committed_bytes < record_file_end(progress->file))
         status = record_file_cut(progress->file, progress->committed_bytes);
-    free_records(&progress->group);
+    record_list_free(&progress->group);
     if (status) {
         progress_file_close(progress);
         return status;
@@ -168,8 +150,8 @@ filtags_status progress_file_open_part(const char *path, struct progress_head *h
 void progress_file_close(struct progress_file *progress) {
     if (!progress) return;
     record_file_abandon(progress->file);
-    free_records(&progress->group);
-    free_records(&progress->live);
+    record_list_free(&progress->group);
+    record_list_free(&progress->live);
     free(progress->has_row);
     free(progress->text);
     free(progress->path);
@@ -183,7 +165,7 @@ filtags_status progress_file_discard(const char *path, bool *was_there) {
 filtags_status progress_file_clear(struct progress_file *progress) {
     progress->has_head = false;
     progress->superseded_bytes = 0;
-    free_records(&progress->live);
+    record_list_free(&progress->live);
     return record_file_cut(progress->file, record_file_start());
 }
 
@@ -222,9 +204,9 @@ static filtags_status prepare_rows(struct progress_file *progress, const struct 
 filtags_status progress_file_load(struct progress_file *progress, struct tally *tally) {
     filtags_status status = prepare_rows(progress, tally);
     for (size_t i = progress->live.n; !status && i-- > 0;) /* the last one first */
-        if (!is_superseded(progress, &progress->live.items[i]))
-            status = add_to_tally(progress, &progress->live.items[i], tally);
-    free_records(&progress->live);
+        if (!is_superseded(progress, &progress->live.records[i]))
+            status = add_to_tally(progress, &progress->live.records[i], tally);
+    record_list_free(&progress->live);
     return status;
 }
 

@@ -4,9 +4,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "image/image.h"
@@ -16,7 +16,7 @@
 /* Shared by the threads of a run; everything below lock is guarded by it. */
 struct runner {
     const struct runner_job *job;
-    struct timespec start;
+    double start_sec;
     pthread_mutex_t lock;
     size_t next, end; /* first picture that nobody has taken; past the last one */
     size_t n_done, n_total;
@@ -52,12 +52,6 @@ struct runner_thread {
     double decode_sec, network_sec;
 };
 
-static double seconds_since(const struct timespec *start) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
-}
-
 size_t runner_batch(const filtags_options *options, const size_t shape[3]) {
     enum { TARGET_FLOATS = 1 << 20, MOST = 16 };
     size_t n = TARGET_FLOATS / (shape[0] * shape[1] * shape[2]);
@@ -73,6 +67,16 @@ static void give_up(struct runner *runner, filtags_status status) {
         runner->message = memory_copy_string(filtags_error_message());
     }
     pthread_mutex_unlock(&runner->lock);
+}
+
+/* The message in place of a later picture's. */
+static filtags_status keep_reason(struct bad_reason *reason, size_t index) {
+    if (!reason || (reason->message && reason->picture < index)) return FILTAGS_OK;
+    char *message = memory_copy_string(filtags_error_message());
+    if (!message) return FILTAGS_ERROR_MEMORY;
+    free(reason->message);
+    *reason = (struct bad_reason){message, index};
+    return FILTAGS_OK;
 }
 
 /* A picture can't be used; the error message says why. */
@@ -91,7 +95,9 @@ static void drop_picture(struct runner *runner, size_t index, filtags_status sta
     pthread_mutex_lock(&runner->lock);
     job->is_bad[index] = true;
     runner->totals.n_bad++;
+    status = keep_reason(job->reason, index);
     pthread_mutex_unlock(&runner->lock);
+    if (status) give_up(runner, status);
 }
 
 /* Take the numbers of up to batch pictures, leaving some for the others at the end of the list. */
@@ -340,7 +346,7 @@ static void report_progress(struct runner *runner, size_t n) {
                                      .n_done = runner->n_done + n_elsewhere,
                                      .n_total = runner->n_total,
                                      .n_before = runner->totals.n_before,
-                                     .elapsed_sec = seconds_since(&runner->start)};
+                                     .elapsed_sec = clock_sec() - runner->start_sec};
         callbacks->progress(callbacks->user, &progress);
     }
     if (callbacks && callbacks->is_cancelled) is_cancelled = callbacks->is_cancelled(callbacks->user);
@@ -370,14 +376,13 @@ static void *thread_main(void *argument) {
     filtags_status status = runner->job->engine ? prepare_worker(thread) : FILTAGS_OK;
     if (status) give_up(runner, status);
     while (!status && (n = take_numbers(runner, &first)) > 0) {
-        struct timespec start;
-        clock_gettime(CLOCK_MONOTONIC, &start);
+        const double start_sec = clock_sec();
         size_t n_good = decode(thread, first, n, &n_run);
-        double decode_sec = seconds_since(&start);
+        const double decode_sec = clock_sec() - start_sec;
         if (n_good > 0) status = prepare_worker(thread);
         if (n_good > 0 && !status) status = run_network(thread, n_good);
         thread->decode_sec += decode_sec;
-        thread->network_sec += seconds_since(&start) - decode_sec;
+        thread->network_sec += clock_sec() - start_sec - decode_sec;
         if (status) give_up(runner, status);
         else hand_over(thread, n_good);
         if (runner->job->after_batch) runner->job->after_batch(runner->job->after_batch_context);
@@ -437,14 +442,13 @@ static filtags_status report_failure(const struct runner *runner) {
 }
 
 filtags_status runner_run(const struct runner_job *job, struct runner_totals *totals) {
-    struct runner runner = {.job = job, .engine = job->engine};
+    struct runner runner = {.job = job, .engine = job->engine, .start_sec = clock_sec()};
     filtags_status status = FILTAGS_OK;
     size_t n_started = 0;
     struct runner_thread *threads = memory_new(job->n_threads, sizeof *threads);
     if (!threads) return FILTAGS_ERROR_MEMORY;
     pthread_mutex_init(&runner.lock, NULL);
     pthread_mutex_init(&runner.engine_lock, NULL);
-    clock_gettime(CLOCK_MONOTONIC, &runner.start);
     start_counting(&runner);
     for (size_t i = 0; !status && i < job->n_threads; i++) status = prepare_thread(&runner, &threads[i], i);
     for (; !status && n_started < job->n_threads; n_started++) {
@@ -464,7 +468,7 @@ filtags_status runner_run(const struct runner_job *job, struct runner_totals *to
     }
     if (runner.status) status = report_failure(&runner);
     if (job->tally) runner.totals.n_bad = job->tally->n_bad;
-    runner.totals.elapsed_sec = seconds_since(&runner.start);
+    runner.totals.elapsed_sec = clock_sec() - runner.start_sec;
     if (!status) *totals = runner.totals;
     for (size_t i = 0; i < job->n_threads; i++) free_thread(&threads[i]);
     free(threads);

@@ -18,6 +18,12 @@ struct map_request {
     size_t filter;  /* of that layer */
 };
 
+/* Why a picture can't be used: of several the one that comes first in the list. */
+struct bad_reason {
+    char *message; /* NULL: none; the job's owner frees it */
+    size_t picture;
+};
+
 struct runner_job {
     const char *what; /* for the progress: "activations" */
     filtags_engine *engine;        /* NULL with a store: made once a picture needs it, see late_engine */
@@ -65,6 +71,7 @@ struct runner_job {
     filtags_status (*take_map)(void *context, size_t request, const filtags_map *map);
     void *context;
     bool *is_bad; /* [n_files]: set for a picture that could not be used; the tally's, if there is one */
+    struct bad_reason *reason; /* without a tally: why; may be NULL */
 };
 
 struct runner_totals {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "report/tag_counts.h"
 #include "steps/evaluation.h"
 #include "steps/steps.h"
@@ -170,11 +171,11 @@ static filtags_status append_picture(struct buffer *to, const struct single_imag
 static filtags_status append_totals(struct buffer *to, const struct single_image_run *run) {
     const struct tag_file *tags = &run->evaluation.tags;
     filtags_status status = FILTAGS_OK;
+    text_append_count(to, "\n\ntotals of ", run->n_images, "picture");
     buffer_printf(to,
-                  "\n\ntotals of %zu pictures\n"
+                  "\n"
                   "tags: how many tags have the label; first: for how many pictures it is the tags' first label;\n"
-                  "agreed: for how many of these it is the network's top-1 label, too\n",
-                  run->n_images);
+                  "agreed: for how many of these it is the network's top-1 label, too\n");
     for (size_t s = 0; !status && s < tags->n_selectors; s++)
         status = tag_totals_append(to, tags->selectors[s], &run->totals[2 * s], (const char *const *)run->names);
     return status;
@@ -224,9 +225,10 @@ static filtags_status report(const struct single_image_run *run, double total_se
     struct buffer *to = &evaluation->step->run->report;
     char *name = name_for_people(class_name(run), NULL);
     if (!name) return FILTAGS_ERROR_MEMORY;
-    buffer_printf(to, "tags of class %zu, %s, by %s: %zu test pictures, %zu values of k and %zu of q",
-                  run->class_index + 1, name, evaluation->network.name, run->n_images, tags->n_k,
-                  tags->n_selectors - tags->n_k);
+    buffer_printf(to, "tags of class %zu, %s, by %s: ", run->class_index + 1, name, evaluation->network.name);
+    text_append_count(to, "", run->n_images, "test picture");
+    text_append_count(to, ", ", tags->n_k, "value");
+    buffer_printf(to, " of k and %zu of q", tags->n_selectors - tags->n_k);
     free(name);
     picture_list_report_time(&evaluation->pictures, &evaluation->totals, total_sec, to);
     picture_list_report(&evaluation->pictures, &evaluation->totals, to);

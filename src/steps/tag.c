@@ -3,10 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "steps/class_activations.h"
 #include "steps/steps.h"
 #include "steps/tag_file.h"
@@ -97,17 +97,6 @@ static double estimate_bytes(const struct tag_run *run) {
     return bytes;
 }
 
-static filtags_status check_room(struct tag_run *run, double bytes) {
-    struct statvfs disk;
-    filtags_log_level level = bytes > 1e9 ? FILTAGS_LOG_WARNING : FILTAGS_LOG_INFO;
-    output_log(run->output, level, "the tag file will have about %.1f MB", bytes / 1e6);
-    if (statvfs(run->step->options->save_dir, &disk)) return FILTAGS_OK; /* not known: the writing will tell */
-    double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
-    if (bytes <= free_bytes) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_IO, "%s: %.0f MB of disk expected to be free for the tag file, found %.0f MB",
-                     run->step->options->save_dir, bytes / 1e6, free_bytes / 1e6);
-}
-
 /* ---------------------------------------------------------------- files */
 
 /* A list over layers of lists over filters of lists of labels. */
@@ -168,11 +157,14 @@ static filtags_status write_info(struct tag_run *run) {
 }
 
 static void report(const struct tag_run *run, double total_sec) {
-    size_t n_filters = run->activations.table.first[run->activations.table.n_layers];
-    buffer_printf(&run->step->run->report,
-                  "tags of %s: %zu classes, %zu filters, %zu values of k and %zu of q, %llu tags; %.1f s\n",
-                  run->record.network ? run->record.network : "network", run->activations.n_classes, n_filters,
-                  run->n_k, run->n_selectors - run->n_k, (unsigned long long)run->n_tags, total_sec);
+    struct buffer *to = &run->step->run->report;
+    buffer_printf(to, "tags of %s: ", run->record.network ? run->record.network : "network");
+    text_append_count(to, "", run->activations.n_classes, "class");
+    text_append_count(to, ", ", run->activations.table.first[run->activations.table.n_layers], "filter");
+    text_append_count(to, ", ", run->n_k, "value");
+    buffer_printf(to, " of k and %zu of q", run->n_selectors - run->n_k);
+    text_append_count(to, ", ", run->n_tags, "tag");
+    buffer_printf(to, "; %.1f s\n", total_sec);
 }
 
 static filtags_status write_files(struct tag_run *run) {
@@ -209,7 +201,7 @@ filtags_status step_tag(struct step *step) {
         status = step_open_output(step, "TF", run.record.network ? run.record.network : "network", &run.output);
     if (!status) {
         warn_of_range(&run);
-        status = check_room(&run, estimate_bytes(&run));
+        status = output_check_room(run.output, "the tag file", estimate_bytes(&run));
     }
     if (!status) status = write_files(&run);
     output_close(run.output, status ? filtags_error_message() : NULL);

@@ -49,6 +49,7 @@ struct tag_reader {
     bool may_rank;        /* turn to ranks when there are many tags */
     bool is_nested;       /* they can be */
     bool is_ranked;       /* from now on */
+    char others[2][100];  /* by rule: values that aren't wanted, as text, the first ones */
     uint64_t n_kept;      /* tags in the slots */
     uint64_t n_room, n_taken; /* filters and tags: how many the file can have, and has had so far */
     struct tag_ranks ranks;
@@ -335,6 +336,17 @@ static filtags_status keep_slot(struct tag_reader *reader, struct slot *slot) {
     return status;
 }
 
+/* Remember a value that the file has and nobody wants, for the message that none of the wanted is there. */
+static void note_other(struct tag_reader *reader, struct selector selector) {
+    char *text = reader->others[selector.rule];
+    const size_t size = sizeof reader->others[0], n = strlen(text);
+    if (n + 20 > size) { /* ", -1.23457e-05" and " ..." */
+        if (text[n - 1] != '.') memcpy(text + n, " ...", sizeof " ...");
+    } else {
+        snprintf(text + n, size - n, "%s%g", n ? ", " : "", selector.value);
+    }
+}
+
 static filtags_status read_pair(struct tag_reader *reader, filtags_rule rule, const struct pickle_file *file,
                                 pickle_value key, pickle_value layers) {
     struct slot_list *list = &reader->lists[rule];
@@ -349,7 +361,10 @@ static filtags_status read_pair(struct tag_reader *reader, filtags_rule rule, co
         if (status) return status;
     }
     struct slot *slot = list->takes_all ? &list->items[list->n - 1] : find_slot(list, selector.value);
-    if (!slot) return FILTAGS_OK;
+    if (!slot) {
+        note_other(reader, selector);
+        return FILTAGS_OK;
+    }
     filtags_status status = read_tags(reader, file, selector, layers, &slot->tags);
     slot->is_read = !status;
     if (!status && reader->visit) {
@@ -400,8 +415,10 @@ static filtags_status tell_missing(const struct tag_reader *reader) {
         }
     }
     if (reader->to->n_selectors > 0) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_DATA, "%s: tags for one of the values of --k-q expected, found none",
-                     reader->variables->path);
+    const char *k = reader->others[FILTAGS_RULE_K], *q = reader->others[FILTAGS_RULE_Q];
+    return error_set(FILTAGS_ERROR_DATA, "%s: tags for one of the values of --k-q expected, found none%s%s%s%s",
+                     reader->variables->path, *k ? ", but for k = " : "", k,
+                     !*q ? "" : *k ? "; q = " : ", but for q = ", q);
 }
 
 static void reader_free(struct tag_reader *reader) {

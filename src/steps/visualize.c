@@ -304,13 +304,19 @@ static void report(struct visualization *page) {
         const uint64_t *offset = page->tags.tags[s].offset;
         page->n_tags += offset[table->first[table->n_layers]] - offset[table->first[page->first_layer]];
     }
-    buffer_printf(&page->step->run->report,
-                  "page of the tags of %s: %zu of %zu layers, %zu filters, %zu classes, %zu values of k and %zu of q, "
-                  "%llu tags, %s class activations, %zu heat maps of %zu pictures\n",
-                  page->record.network ? page->record.network : "network", n_shown, table->n_layers,
-                  table->first[table->n_layers] - table->first[page->first_layer], page->classes.n, page->tags.n_k,
-                  page->tags.n_selectors - page->tags.n_k, (unsigned long long)page->n_tags,
-                  page->n_rows ? "with" : "without", page->pictures.n_shown, page->pictures.n_files);
+    struct buffer *to = &page->step->run->report;
+    buffer_printf(to, "page of the tags of %s: %zu of ", page->record.network ? page->record.network : "network",
+                  n_shown);
+    text_append_count(to, "", table->n_layers, "layer");
+    text_append_count(to, ", ", table->first[table->n_layers] - table->first[page->first_layer], "filter");
+    text_append_count(to, ", ", page->classes.n, "class");
+    text_append_count(to, ", ", page->tags.n_k, "value");
+    buffer_printf(to, " of k and %zu of q", page->tags.n_selectors - page->tags.n_k);
+    text_append_count(to, ", ", page->n_tags, "tag");
+    buffer_printf(to, ", %s class activations", page->n_rows ? "with" : "without");
+    text_append_count(to, ", ", page->pictures.n_shown, "heat map");
+    text_append_count(to, " of ", page->pictures.n_files, "picture");
+    buffer_printf(to, "\n");
 }
 
 static filtags_status write_files(struct visualization *page) {

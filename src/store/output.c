@@ -7,9 +7,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -27,7 +29,7 @@ struct output {
     size_t n_warnings;
     int log_errno; /* why a line of a log could not be written, 0: all were */
     bool has_committed;
-    struct timespec start;
+    double start_sec;
     char started[32];
     pthread_mutex_t lock;
 };
@@ -113,7 +115,7 @@ static filtags_status create_output(const char *save_dir, const char *run_id, co
     struct output *output = memory_new(1, sizeof *output);
     if (!output) return FILTAGS_ERROR_MEMORY;
     pthread_mutex_init(&output->lock, NULL);
-    clock_gettime(CLOCK_MONOTONIC, &output->start);
+    output->start_sec = clock_sec();
     gmtime_r(&now, &calendar);
     strftime(output->started, sizeof output->started, "%Y-%m-%dT%H:%M:%SZ", &calendar);
     if (callbacks) output->callbacks = *callbacks;
@@ -293,6 +295,18 @@ char *output_path(const struct output *output, const char *suffix) {
     return path;
 }
 
+filtags_status output_check_room(struct output *output, const char *what, double bytes) {
+    enum { WORTH_A_WARNING_BYTES = 1000 * 1000 * 1000 };
+    struct statvfs disk;
+    filtags_log_level level = bytes > WORTH_A_WARNING_BYTES ? FILTAGS_LOG_WARNING : FILTAGS_LOG_INFO;
+    output_log(output, level, "%s will have about %.1f MB", what, bytes / 1e6);
+    if (statvfs(output->folder, &disk)) return FILTAGS_OK; /* not known: the writing will tell */
+    double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
+    if (bytes <= free_bytes) return FILTAGS_OK;
+    return error_set(FILTAGS_ERROR_IO, "%s: %.1f MB of disk expected to be free for %s, found %.1f MB", output->folder,
+                     bytes / 1e6, what, free_bytes / 1e6);
+}
+
 filtags_status output_start_file(struct output *output, const char *suffix, FILE **stream) {
     void *writers = output->writers, *paths = output->paths;
     int has_failed = memory_grow(&writers, &output->writers_capacity, output->n_files + 1, sizeof *output->writers);
@@ -332,11 +346,7 @@ const char *output_file(const struct output *output, size_t index) {
 
 const char *output_started(const struct output *output) { return output->started; }
 
-double output_elapsed_sec(const struct output *output) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - output->start.tv_sec) + 1e-9 * (double)(now.tv_nsec - output->start.tv_nsec);
-}
+double output_elapsed_sec(const struct output *output) { return clock_sec() - output->start_sec; }
 
 filtags_status output_open_scratch(struct output *output, FILE **stream) {
     char *path = memory_format("%s/.%s-%s-scratch.XXXXXX", output->folder, output->run_id, output->kind);

@@ -59,6 +59,9 @@ void output_tell(struct output *output, filtags_log_level level, const char *for
     __attribute__((format(printf, 3, 4)));
 size_t output_n_warnings(const struct output *output);
 
+/* Log how much is about to be written, and fail where the disk has less room than that. what: "the tag file". IO. */
+FILTAGS_MUST_USE filtags_status output_check_room(struct output *output, const char *what, double bytes);
+
 /* Start a file; suffix such as "vars.pkl", or a mere ending such as ".html". *stream is the output's. */
 FILTAGS_MUST_USE filtags_status output_start_file(struct output *output, const char *suffix, FILE **stream);
 /* End the file that was started last: it is whole, and waits. */

@@ -1,10 +1,10 @@
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "store/pickle_internal.h"
@@ -44,24 +44,13 @@ void pickle_source_close(struct pickle_source *source) {
 
 /* Fetch exactly n bytes, which must be there. */
 static filtags_status fetch(struct pickle_source *source, void *to, size_t n) {
-    char *at = to;
-    while (n > 0) {
-        ssize_t n_read = 0;
-        if (source->fd < 0) {
-            memcpy(at, source->memory + source->n_fetched, n);
-            n_read = (ssize_t)n;
-        } else {
-            n_read = read(source->fd, at, n);
-            if (n_read < 0 && errno == EINTR) continue;
-            if (n_read < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", source->name);
-            if (n_read == 0) {
-                return error_set(FILTAGS_ERROR_IO, "%s: the file became shorter while it was read", source->name);
-            }
-        }
-        at += n_read;
-        n -= (size_t)n_read;
-        source->n_fetched += (uint64_t)n_read;
-    }
+    size_t n_read = n;
+    if (source->fd < 0) memcpy(to, source->memory + source->n_fetched, n);
+    else if (!descriptor_read(source->fd, to, n, &n_read))
+        return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", source->name);
+    source->n_fetched += n_read;
+    if (n_read < n)
+        return error_set(FILTAGS_ERROR_IO, "%s: the file became shorter while it was read", source->name);
     return FILTAGS_OK;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -61,32 +62,17 @@ static uint64_t record_bytes(uint64_t n_bytes) { return HEADER_BYTES + padded(n_
 
 /* Read n bytes, or what there is up to the end of the file. */
 static filtags_status read_at(const struct record_file *file, uint64_t offset, void *to, size_t n, size_t *n_read) {
-    size_t n_done = 0;
-    while (n_done < n) {
-        ssize_t n_now = pread(file->fd, (char *)to + n_done, n - n_done, (off_t)(offset + n_done));
-        if (n_now < 0 && errno == EINTR) continue;
-        if (n_now < 0) return error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", file->path);
-        if (n_now == 0) break;
-        n_done += (size_t)n_now;
-    }
-    *n_read = n_done;
-    return FILTAGS_OK;
+    return descriptor_read_at(file->fd, offset, to, n, n_read)
+               ? FILTAGS_OK
+               : error_set_errno(FILTAGS_ERROR_IO, "%s: cannot be read", file->path);
 }
 
 static filtags_status write_at(struct record_file *file, uint64_t offset, const void *bytes, size_t n) {
-    size_t n_done = 0;
-    while (n_done < n) {
-        ssize_t n_now = pwrite(file->fd, (const char *)bytes + n_done, n - n_done, (off_t)(offset + n_done));
-        if (n_now < 0 && errno == EINTR) continue;
-        if (n_now <= 0) {
-            filtags_status status = error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written", file->path);
-            bool is_undone = ftruncate(file->fd, (off_t)offset) == 0;
-            (void)is_undone; /* else the next opening drops what is there */
-            return status;
-        }
-        n_done += (size_t)n_now;
-    }
-    return FILTAGS_OK;
+    if (descriptor_write_at(file->fd, offset, bytes, n)) return FILTAGS_OK;
+    filtags_status status = error_set_errno(FILTAGS_ERROR_IO, "%s: could not be written", file->path);
+    bool is_undone = ftruncate(file->fd, (off_t)offset) == 0;
+    (void)is_undone; /* else the next opening drops what is there */
+    return status;
 }
 
 static filtags_status fail_damaged(const struct record_file *file, uint64_t offset, const char *expected) {
@@ -266,22 +252,21 @@ static filtags_status scan_record(struct record_file *file, uint64_t offset, uin
     return FILTAGS_OK;
 }
 
-/* Records that no sync has followed yet. */
-struct pending {
-    struct record *records; /* [n] */
-    size_t n, capacity;
-};
-
-static filtags_status add_pending(struct pending *pending, const struct record *record) {
-    void *records = pending->records;
-    if (memory_grow(&records, &pending->capacity, pending->n + 1, sizeof *record)) return FILTAGS_ERROR_MEMORY;
-    pending->records = records;
-    pending->records[pending->n++] = *record;
+filtags_status record_list_add(struct record_list *list, const struct record *record) {
+    void *records = list->records;
+    if (memory_grow(&records, &list->capacity, list->n + 1, sizeof *record)) return FILTAGS_ERROR_MEMORY;
+    list->records = records;
+    list->records[list->n++] = *record;
     return FILTAGS_OK;
 }
 
+void record_list_free(struct record_list *list) {
+    free(list->records);
+    *list = (struct record_list){0};
+}
+
 static filtags_status tell_pending(struct record_file *file, const struct record_visitor *visitor,
-                                   struct pending *pending) {
+                                   struct record_list *pending) {
     filtags_status status = FILTAGS_OK;
     for (size_t i = 0; !status && i < pending->n; i++)
         status = visitor->found(visitor->context, file, &pending->records[i]);
@@ -291,7 +276,7 @@ static filtags_status tell_pending(struct record_file *file, const struct record
 
 /* Behind the last sync a crash of the machine can have left any part unwritten: the first record that isn't right is
  * where the file ends. */
-static filtags_status check_pending(struct record_file *file, struct pending *pending) {
+static filtags_status check_pending(struct record_file *file, struct record_list *pending) {
     bool is_good = true;
     for (size_t i = 0; i < pending->n; i++) {
         const struct record *record = &pending->records[i];
@@ -310,7 +295,7 @@ static filtags_status check_pending(struct record_file *file, struct pending *pe
 /* Find the end of the last whole record, and tell the visitor of all. */
 static filtags_status scan(struct record_file *file, uint64_t size_bytes, const struct record_visitor *visitor) {
     struct record record;
-    struct pending pending = {0};
+    struct record_list pending = {0}; /* no sync has followed them yet */
     bool is_end = false;
     filtags_status status;
     uint64_t last_sync = START_BYTES;
@@ -318,7 +303,7 @@ static filtags_status scan(struct record_file *file, uint64_t size_bytes, const 
     while (!(status = scan_record(file, file->end_bytes, size_bytes, &record, &is_end)) && !is_end) {
         file->end_bytes += record_bytes(record.n_bytes);
         if (record.type != RECORD_SYNC) {
-            status = add_pending(&pending, &record);
+            status = record_list_add(&pending, &record);
         } else {
             last_sync = file->end_bytes;
             status = tell_pending(file, visitor, &pending);
@@ -328,7 +313,7 @@ static filtags_status scan(struct record_file *file, uint64_t size_bytes, const 
     if (!status) status = check_pending(file, &pending);
     if (!status) status = tell_pending(file, visitor, &pending);
     file->n_unsynced_bytes = file->end_bytes - last_sync;
-    free(pending.records);
+    record_list_free(&pending);
     return status;
 }
 

@@ -25,6 +25,17 @@ struct record {
     uint64_t offset;  /* in the file: what record_file_read wants */
 };
 
+/* A list of what is in a file. Zero-initialise it. */
+struct record_list {
+    struct record *records; /* [n] */
+    size_t n, capacity;
+};
+
+FILTAGS_MUST_USE filtags_status record_list_add(struct record_list *list, const struct record *record);
+
+/* Empty the list, and give its memory back. */
+void record_list_free(struct record_list *list);
+
 enum { RECORD_SYNC = 0 }; /* type of the file's own records: whatever comes before has reached the disk */
 
 /* Told of every record of a file that is opened, in their order; it may read them. A failure ends the opening. */

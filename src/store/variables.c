@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/memory.h"
 
@@ -42,7 +43,8 @@ static filtags_status open_variables(const char *path, bool with_values, struct 
     struct variables variables = {.names_path = path_of_names(path), .path = memory_copy_string(path)};
     if (!variables.names_path || !variables.path) goto fail;
     status = with_values ? pickle_file_open(path, 0, &variables.file) : pickle_file_probe(path);
-    if (!status) status = pickle_file_open(variables.names_path, 0, &variables.names);
+    if (!status && (status = pickle_file_open(variables.names_path, 0, &variables.names)))
+        status = error_set(status, "%s (it has the names of what is in %s)", filtags_error_message(), path);
     if (!status) status = check_names(&variables, variables.names_path);
     if (!status && with_values) status = check_number(&variables, pickle_file_n_values(variables.file));
     if (status) goto fail;
@@ -91,10 +93,44 @@ const char *variables_remark(const struct variables *variables, const char *name
     return remark + strspn(remark, ": ");
 }
 
+/* The names of the variables that are there, without remarks: whoever has taken another step's file sees it. */
+static void append_names(const struct variables *variables, struct buffer *to) {
+    enum { MOST_SHOWN = 4, MOST_BYTES = 40 };
+    pickle_value list = pickle_file_value(variables->names, 0);
+    const size_t n = pickle_length(variables->names, list);
+    for (size_t i = 0; i < n && i < MOST_SHOWN; i++) {
+        const char *name = pickle_as_str(variables->names, pickle_item(variables->names, list, i), NULL);
+        size_t n_bytes = strcspn(name, ":");
+        if (n_bytes > MOST_BYTES) n_bytes = MOST_BYTES;
+        buffer_printf(to, "%s%.*s", i ? ", " : "", (int)n_bytes, name);
+    }
+    if (n > MOST_SHOWN) buffer_append_text(to, ", ...");
+}
+
+/* What writes a file that has this variable; NULL: not known. */
+static const char *source_of(const struct variables *variables) {
+    static const struct {
+        const char *name, *source;
+    } sources[] = {{"labels_id", "step 1"},
+                   {"filTags_k", "step 2"},
+                   {"class_images_dict", "step 3"},
+                   {"totalhit_k", "step 4"}};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (variables_has(variables, sources[i].name)) return sources[i].source;
+    return NULL;
+}
+
 filtags_status variables_find(const struct variables *variables, const char *name, size_t *index) {
+    struct buffer names = {0};
     if (find(variables, name, index)) return FILTAGS_OK;
-    return error_set(FILTAGS_ERROR_DATA, "%s: a variable '%s' expected, found none of that name", variables->path,
-                     name);
+    const char *source = source_of(variables);
+    append_names(variables, &names);
+    filtags_status status =
+        error_set(FILTAGS_ERROR_DATA, "%s: a variable '%s' expected, found none of that name, but %s%s%s",
+                  variables->path, name, names.size_bytes ? buffer_text(&names) : "none at all",
+                  source ? ": this is a file of " : "", source ? source : "");
+    buffer_free(&names);
+    return status;
 }
 
 filtags_status variables_check_kind(const struct variables *variables, const char *name, enum pickle_kind expected,

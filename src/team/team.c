@@ -19,7 +19,7 @@ static const char module_name[] = "filtags_mpi.so";
 struct team {
     const struct transport *transport;
     struct transport_place place;
-    atomic_bool is_broken;
+    atomic_bool is_broken, is_led;
 };
 
 /* ---------------------------------------------------------------- place */
@@ -160,6 +160,10 @@ filtags_status team_join(struct team **result) {
     if (!status) *result = &the_team;
     return status;
 }
+
+bool filtags_process_is_led(void) { return the_team.is_led; }
+
+void team_set_led(struct team *team) { team->is_led = true; }
 
 size_t team_rank(const struct team *team) { return (size_t)team->place.rank; }
 size_t team_size(const struct team *team) { return (size_t)team->place.size; }

@@ -50,4 +50,7 @@ void team_pause(unsigned *n_pauses);
 void team_break(struct team *team);
 bool team_is_broken(const struct team *team);
 
+/* Rank 0 knows why this process fails: what filtags_process_is_led returns. */
+void team_set_led(struct team *team);
+
 #endif

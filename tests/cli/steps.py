@@ -17,7 +17,7 @@ MODEL = TESTS / "parity" / "mixed.keras"  # input 40x48x3, 5 outputs, 9 Conv2D l
 MODEL_H5 = TESTS / "parity" / "mixed.h5"
 N_FILTERS = [16, 12, 8, 20, 8, 26, 26, 24, 32]
 DAMAGED = TESTS / "unit" / "data" / "images"  # the bad_... pictures of the unit tests
-TIMEOUT_SEC = 60
+TIMEOUT_SEC = 600  # for what takes seconds: against hanging, not a measure of how fast a machine is
 
 
 class Result:

@@ -17,7 +17,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 CASES = sorted(path.parent for path in (HERE / "cases").glob("*/command"))
 FILTAGS = os.environ.get("FILTAGS", str(HERE.parents[1] / "build" / "filtags"))
-TIMEOUT_SEC = 300
+TIMEOUT_SEC = 600
 
 # what differs from run to run, and is written as {...}
 RUN_DEPENDENT = [

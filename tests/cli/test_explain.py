@@ -182,7 +182,7 @@ def test_terminal_says_the_same(explained, pictures, chain):
     names = {"a": "Apple", "b": "Pear", "c": "crane (c)", "d": "crane (d)", "e": "Elder"}
     assert len(blocks) == 8
     for found, (file, (y, rankings, rankings_last)) in zip(blocks, pictures.items()):
-        lines = found.splitlines()
+        lines = re.sub(r"\n {16}(?=\S)", " ", found).splitlines()  # what went on below its beginning
         assert lines[0] == str(chain.parent / "images" / file)
         assert lines[1] == "  network       " + ", ".join(f"{names[w]} {100 * p:.1f} %" for w, _, p in y)
         at = 2
@@ -203,9 +203,43 @@ def test_terminal_says_the_same(explained, pictures, chain):
                 else:
                     assert lines[at] == start + end
                 at += 1
-    assert "active filters have that tag; the fewest tags first" in text
+    assert "  filter  activation  tags, the fewest first\n" in text
     rows = re.findall(r"^    (\S+) +(\d+) +(\d\.\d{4})  (\S.*)$", text, re.MULTILINE)
     assert len(rows) > 50 and {row[0] for row in rows} > {"top_conv2"}
+    assert max(len(line) for line in text.splitlines() if not line.startswith("/")) <= 80
+
+
+def test_terminal_counts_all_tags(explained, chain, tags):
+    """As many tags as the line has room for, at most four, and the number of the others."""
+    tags = steps.load(tags)
+    layers = [layer["name"] for layer in steps.run_json(chain, "QFA")["network"]["layers"]]
+    names = {"Apple": "a", "Pear": "b", "crane (c)": "c", "crane (d)": "d", "Elder": "e"}
+    section = re.compile(r"^  (\S.*), ([kq]) = (\S+): \d+ of .*\n.*\n((?:    \S.*\n?)+)", re.MULTILINE)
+    n_rows = 0
+    for top, rule, value, rows in section.findall(explained[1].stdout):
+        row = re.compile(r"^    (\S+) +(\d+) +\d\.\d{4}  (.*?)(?: and (\d+) more)?$", re.MULTILINE)
+        for layer, number, listed, others in row.findall(rows):
+            labels = [names[name] for name in listed.split(", ")]
+            own = tags[f"filTags_{rule}"][float(value)][layers.index(layer)][int(number)]
+            assert labels[0] == names[top] and len(labels) <= 4 and labels[1:] == [
+                label for label in own if label != labels[0]][:len(labels) - 1]
+            assert len(labels) + int(others or 0) == len(own)
+            n_rows += 1
+    assert n_rows > 50
+
+
+def test_terminal_keeps_to_80_columns(chain, tags, pictures, tmp_path):
+    """Long labels are cut, lines go on below, and of a filter's tags those are listed that have room."""
+    index = tmp_path / "index.txt"
+    index.write_text("".join(f"{wnid} {wnid.upper()}{'ö' * 39}\n" for wnid in "abcde"))
+    text = explain(tags, tmp_path, "--k-q", 3, "--class-index", index,
+                   *[chain.parent / "images" / file for file in pictures]).stdout
+    lines = [line for line in text.split("\nfiles:\n")[0].splitlines() if not line.startswith("/")]
+    assert max(map(len, lines)) <= 80
+    label = r"[A-E]ö{30}…"
+    assert re.search(rf"^  tags, k = 3   {label} \d+,\n {{16}}{label} \d+", text, re.MULTILINE)
+    assert re.search(rf"  \d\.\d{{4}}  {label} and [12] more$", text, re.MULTILINE)
+
 
 
 @pytest.mark.parametrize("words", [("--threads", 1), ("--threads", 3, "--batch", 1), ("--threads", 2, "--batch", 16)])
@@ -265,7 +299,21 @@ def test_picture_that_cannot_be_read(tags, picture, tmp_path):
 def test_no_picture_that_can_be_read(tags, tmp_path):
     result = explain(tags, tmp_path, "--k-q", 1, tmp_path / "a.png", tmp_path / "b.png", status=1)
     assert result.stdout == ""
-    assert "a.png" in result.stderr and "none of the 2 pictures could be used" in result.stderr
+    first = tmp_path / "a.png"
+    warnings, error = result.stderr.splitlines()[:-1], result.stderr.splitlines()[-1]
+    assert error == (f"filtags explain: none of the 2 pictures could be used: see the warnings. The first: {first}: "
+                     "cannot be opened: No such file or directory"), "whatever thread comes to it first"
+    assert any(f"{tmp_path / 'b.png'}: " in line for line in warnings)
+    steps.assert_nothing_final(tmp_path)
+
+
+def test_the_only_picture_cannot_be_read(tags, tmp_path):
+    """The error itself says which and why; the log has the warning, too."""
+    bad = steps.DAMAGED / "bad_jpeg_cut_in_middle.jpg"
+    result = explain(tags, tmp_path, "--k-q", 1, bad, status=1)
+    reason = f"{bad}: JPEG: the file is truncated: it ends after 1019 bytes, before row 15 of 29 is complete"
+    assert result.stderr.splitlines()[-1] == f"filtags explain: {reason} (it is the only picture)"
+    assert f"{reason} (the picture is left out)" in "\n".join(steps.warnings(tmp_path, "EX"))
     steps.assert_nothing_final(tmp_path)
 
 
@@ -330,7 +378,10 @@ def test_tags_that_are_not_in_the_file(tags, picture, tmp_path):
     assert "has no tags for k = 77: it is left out" in result.stderr
     assert data_of(tmp_path)["values"] == [["k", 3.0], ["q", 3.0]]
     message = steps.fail("explain", "--filtags-file", tags, "--save-dir", tmp_path, "--k-q", 77, picture)
-    assert "tags for one of the values of --k-q expected, found none" in message
+    assert "tags for one of the values of --k-q expected, found none, but for k = 0, 1, 3; q = 0, 1, 3\n" in message
+    steps.run("tag", steps.main_file(tags.parent, "QFA"), "--save-dir", tmp_path, "--k-q", "0..100,0.5")
+    message = steps.fail("explain", "--filtags-file", steps.main_file(tmp_path, "TF"), "--k-q", 777, picture)
+    assert re.search(r"found none, but for k = 0, 1, 2, [\d, ]+ \.\.\.; q = 0, 1, [\d, ]+ \.\.\.\n$", message)
 
 
 def test_decoded_tags_are_refused(tags, picture, tmp_path):

@@ -183,7 +183,7 @@ print(status, usage.ru_maxrss)
 def peak_kib(*words):
     """The most memory that the program had. A small process starts it, for the peak counts what it is started from."""
     process = subprocess.run([sys.executable, "-S", "-c", PEAK, steps.FILTAGS, *map(str, words)], capture_output=True,
-                             text=True, check=True, timeout=300)
+                             text=True, check=True, timeout=1800)
     status, peak = map(int, process.stdout.split())
     assert status == 0, process.stderr
     return peak

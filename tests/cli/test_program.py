@@ -7,9 +7,10 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
+
+import moments
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("FILTAGS_BUILD", ROOT / "build"))
@@ -17,7 +18,7 @@ FILTAGS = os.environ.get("FILTAGS", str(BUILD / "filtags"))
 
 
 def run(*words, **options):
-    return subprocess.run([FILTAGS, *words], capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run([FILTAGS, *words], capture_output=True, text=True, timeout=600, check=False, **options)
 
 
 def command_names():
@@ -67,13 +68,9 @@ def long_run(tmp_path_factory):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_a_run(number, long_run, tmp_path):
-    words = [*long_run, "--save-dir", str(tmp_path), "--verbose"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.stderr.readline()  # it has begun
-        time.sleep(0.2)
-        process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    words = [*long_run[1:], "--save-dir", tmp_path, "--verbose"]
+    status, stdout, stderr = moments.run(words, moments.at("open", 100, "/pictures/", number))
+    assert status == 128 + number
     assert stdout == ""
     assert "stopped after" in stderr
     assert not list(tmp_path.glob("*-vars.pkl"))
@@ -157,6 +154,52 @@ def test_bash_completion():
     assert complete_bash("layers", "Inc") == ["InceptionV3", "InceptionResNetV2"]
     assert complete_bash("fetch", "VGG16", "a") == ["all"]
     assert complete_bash("fetch", "--q") == ["--quiet"]
+    assert complete_bash("activations", "--network", "=", "VGG") == ["VGG16", "VGG19"]
+    assert complete_bash("activations", "--isa", "=") == ["auto", "portable", "avx2", "avx512"]
+
+
+# Type a line and Tab in an interactive zsh; ends when it shows what is expected
+ZSH_SESSION = r"""
+zmodload zsh/zpty
+zpty session zsh -f -i
+zpty -w session "PS1='> '; fpath=($1 \$fpath); autoload -U compinit; compinit -u -D; stty cols 500; print set''up"
+zpty -r session seen "*setup*"
+zpty -n -w session "$2"$'\t'
+zpty -r session seen "*$3*"
+zpty -d session
+"""
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+@pytest.mark.parametrize("line, shown", [
+    ("filtags activ", "filtags activations "), ("filtags activations --check", "--checkpoint-interval"),
+    ("filtags activations --network ", "VGG19"), ("filtags activations --network=VGG1", "VGG16*VGG19"),
+    ("filtags layers ", "VGG19*net.keras"), ("filtags layers n", "net.keras"), ("filtags fetch VGG16 a", "all"),
+    ("filtags merge two.part o", "one.part"), ("filtags explain o", "one.part"), ("filtags tag o", "one.part"),
+    ("filtags completion ", "bash*fish*zsh")])
+def test_zsh_completion(line, shown, tmp_path):
+    for name in ("net.keras", "one.part", "two.part"):
+        (tmp_path / name).touch()
+    result = subprocess.run(["zsh", "-f", "-c", ZSH_SESSION, "zsh", str(BUILD / "cli/completion"), line, shown],
+                            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+                            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "dumb"})
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+@pytest.mark.parametrize("line, expected", [
+    ("activ", {"activations"}), ("layers ", {"net.keras", "VGG16"}), ("fetch V", {"VGG16", "VGG19"}),
+    ("fetch net.k", set()), ("merge ", {"net.keras", "one.part"}), ("activations --isa avx", {"avx2", "avx512"}),
+    ("activations --network=VGG1", {"--network=VGG16", "--network=VGG19"}), ("evaluate --filt", {"--filtags-file"}),
+    ("networks ", set()), ("completion ", {"bash", "fish", "zsh"})])
+def test_fish_completion(line, expected, tmp_path):
+    for name in ("net.keras", "one.part"):
+        (tmp_path / name).touch()
+    result = subprocess.run(["fish", "--no-config", "-c", 'source $argv[1]; complete -C "filtags $argv[2]"',
+                             str(BUILD / "cli/completion/filtags.fish"), line], cwd=tmp_path, capture_output=True,
+                            text=True, check=True, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    found = {words.split("	")[0] for words in result.stdout.splitlines()}
+    assert found >= expected if line.endswith("layers ") else found == expected
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

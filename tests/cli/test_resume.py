@@ -2,17 +2,19 @@
 import fcntl
 import os
 import random
+import re
 import resource
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
+import moments
 import steps
 
 N_KILLS = int(os.environ.get("FILTAGS_TEST_KILLS", "12"))  # of each step
+SOME_WRITES = 100  # to the progress file: four a picture of command() below
 
 
 def folder(tmp_path, name):
@@ -42,11 +44,11 @@ def assert_clean(out):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """Enough pictures for a second of work, some of them damaged."""
+    """Many pictures, some of them damaged."""
     images = steps.make_pictures(tmp_path_factory.mktemp("many") / "images", {"a": 160, "b": 140, "c": 100})
     for name in ("a", "b", "c"):
         for path in list((images / name).iterdir()):
-            for copy in range(9):
+            for copy in range(1):
                 os.link(path, path.with_name(f"{path.stem}-{copy}.ppm"))
     for name in ("a", "c"):
         shutil.copy(steps.DAMAGED / "bad_jpeg_cut_in_middle.jpg", images / name / "bad.jpg")
@@ -70,55 +72,35 @@ def words_of(kind, many, undisturbed, out):
             "--split", 0.4, "--top-images", 3, "--save-dir", out]
 
 
-def start(words):
-    return subprocess.Popen([os.fsencode(str(word)) for word in [steps.FILTAGS, *words]], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def end_after(words, sec, number=signal.SIGKILL):
-    """Run and send a signal after so long; whether it came before the end."""
-    with start(words) as process:
-        try:
-            process.wait(timeout=sec)
-        except subprocess.TimeoutExpired:
-            process.send_signal(number)
-        out, err = process.communicate(timeout=steps.TIMEOUT_SEC)
-        assert process.returncode in (0, -number if number == signal.SIGKILL else 128 + number), err
-        return process.returncode != 0, out.decode(), err.decode()
-
-
-def end_when_saved(words, out, number=signal.SIGKILL, more=3000):
-    """Run and send a signal as soon as the progress file has grown so much."""
-    def size():
-        return sum(path.stat().st_size for path in progress_files(out) if path.exists())
-    before = size()
-    with start(words) as process:
-        while process.poll() is None and size() < before + more:
-            time.sleep(0.001)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=steps.TIMEOUT_SEC)
-        return process.returncode, err.decode()
+def base_folder(tmp_path):
+    """Pictures, earlier results and new ones are in it: what a run does with files, it does there."""
+    return tmp_path.parent
 
 
 @pytest.mark.parametrize("kind", ["QFA", "E"])
 def test_killed_again_and_again(kind, many, undisturbed, tmp_path):
-    """At random moments, in any stage; each killed run is gone on with until it is done."""
+    """At random calls of the system, in any stage; each killed run is gone on with until it is done."""
     generator = random.Random(f"kills {kind}")
-    start_sec = time.monotonic()
-    end_after(words_of(kind, many, undisturbed, folder(tmp_path, "whole")), 60)
-    whole_sec = time.monotonic() - start_sec
+    where = base_folder(tmp_path)
+    n_calls = {}  # of an undisturbed run: they say where a kill may come, and how often a run saves
+    for interval in (0, 60):
+        words = [*words_of(kind, many, undisturbed, folder(tmp_path, f"counted-{interval}")), "--checkpoint-interval",
+                 interval, "--threads", 1, "--batch", 2]
+        n_calls[interval] = moments.count(words, "any", where, tmp_path / "total")
     n_kills = n_resumed = n_runs = 0
     while n_kills < N_KILLS:
         out = folder(tmp_path, f"out-{n_runs}")
         n_runs += 1
         assert n_runs < 20 * N_KILLS
         while True:
-            words = [*words_of(kind, many, undisturbed, out), "--checkpoint-interval",
-                     generator.choice([0, 0.01, 0.1]), "--threads", generator.choice([1, 2, 3]), "--batch",
-                     generator.choice([1, 2, 5])]
-            was_killed, _, _ = end_after([*words, "-v"], generator.uniform(0.02, 1.1 * whole_sec))
-            n_kills += was_killed
-            if not was_killed:
+            interval = generator.choice([0, 0.01, 60])
+            words = [*words_of(kind, many, undisturbed, out), "--checkpoint-interval", interval, "--threads",
+                     generator.choice([1, 2, 3]), "--batch", generator.choice([1, 2, 5]), "-v"]
+            number = generator.randint(1, n_calls[60 if interval else 0] * 11 // 10)
+            status, _, err = moments.run(words, moments.at("any", number, where, signal.SIGKILL))
+            assert status in (0, -signal.SIGKILL), err
+            n_kills += status != 0
+            if status == 0:
                 break
         # one that is killed before its progress file has a head leaves logs under another runID; one that is killed
         # when it was done already, but for its exit, leaves its results, and the next is a run of its own
@@ -141,25 +123,20 @@ def test_killed_again_and_again(kind, many, undisturbed, tmp_path):
 def test_signals(kind, number, status, many, undisturbed, tmp_path):
     """The interval hasn't passed, and yet nothing is lost."""
     out = folder(tmp_path, "out")
-    words = words_of(kind, many, undisturbed, out)
-    with start([*words, "-v"]) as process:
-        process.stderr.readline()  # it has begun
-        time.sleep(0.2)
-        process.send_signal(number)
-        err = process.stderr.read().decode()
-        process.wait()
-    assert process.returncode == status, err
+    words = [*words_of(kind, many, undisturbed, out), "-v", "--threads", 2, "--batch", 4]
+    middle = moments.at("open", 100, f"{many}/", number)
+    found, _, err = moments.run(words, middle)
+    assert found == status, err
     message = [line for line in err.splitlines() if "stopped after" in line]
     assert len(message) == 1 and message[0].endswith("; the same command goes on from there")
-    n_done = int(message[0].split("stopped after ")[1].split()[0])
-    left = progress_files(out)
-    assert len(left) == (n_done > 0)
+    n_done, n_all = re.search(r"stopped after (\d+) of (\d+) pictures", message[0]).groups()
+    assert 90 < int(n_done) < 110 < int(n_all)
+    assert len(progress_files(out)) == 1
     run_id = steps.only(out, f"*-{kind}-info.log").name[:16]
-    result = steps.run(*words, "-v")
-    assert (f": {n_done} of " in result.stderr and "going on from" in result.stderr) == (n_done > 0)
+    result = steps.run(*words)
+    assert f": {n_done} of " in result.stderr and "going on from" in result.stderr
     assert_same(out, undisturbed, [kind])
-    if n_done:
-        assert steps.main_file(out, kind).name.startswith(run_id)
+    assert steps.main_file(out, kind).name.startswith(run_id)
     assert_clean(out)
 
 
@@ -179,14 +156,10 @@ def command(images, out, *words):
 
 def interrupted(words, out):
     """Leave a progress file with some pictures, but not all, in it."""
-    for _ in range(20):
-        status, err = end_when_saved(words, out)
-        if status == -signal.SIGKILL and progress_files(out):
-            return progress_files(out)[0]
-        assert status in (0, -signal.SIGKILL), err
-        for path in out.iterdir():
-            path.unlink()
-    raise AssertionError("it was always faster")
+    status, _, err = moments.run(words, moments.at("write", SOME_WRITES, ".progress", signal.SIGKILL))
+    assert status == -signal.SIGKILL, err
+    progress, = progress_files(out)
+    return progress
 
 
 def test_restart(few, tmp_path):
@@ -343,12 +316,19 @@ def test_store_and_progress_together(few, tmp_path):
 def test_pipeline(many, undisturbed, tmp_path):
     """Killed in any of its steps, it goes on under one runID."""
     generator = random.Random("pipeline")
-    words = words_of("all", many, undisturbed, None)[:-1]
+    words = ["--threads", 2, "-v", "--checkpoint-interval"]
+    where = base_folder(tmp_path)
+    n_calls = moments.count([*words_of("all", many, undisturbed, folder(tmp_path, "counted")), *words, 60], "any",
+                            where, tmp_path / "total")
     for i in range(3):
         out = folder(tmp_path, f"out-{i}")
-        while end_after([*words, out, "--checkpoint-interval", 0.05, "--threads", 2, "-v"],
-                        generator.uniform(0.1, 1.2))[0]:
-            pass
+        status = None
+        while status != 0:
+            number = generator.randint(n_calls // 10, n_calls)
+            interval = generator.choice([0, 0.05])
+            status, _, err = moments.run([*words_of("all", many, undisturbed, out), *words, interval],
+                                         moments.at("any", number, where, signal.SIGKILL))
+            assert status in (0, -signal.SIGKILL), err
         assert_same(out, undisturbed, ["QFA", "TF", "E", "HR"])
         # (one that is killed when it was done already, but for its exit, leaves another run)
         mains = [{path.name.split(f"-{kind}-")[0] for path in steps.found(out, f"*-{kind}-*-vars{number}.pkl")}
@@ -400,16 +380,15 @@ def test_usage(few, tmp_path):
         steps.run(*command(few, tmp_path, f"--checkpoint-interval={wrong}"), status=2)
 
 
-def test_second_signal_ends_at_once(many, tmp_path):
-    """Whether it comes while the first one's checkpoint is written or later, the next run goes on."""
+@pytest.mark.parametrize("second", [("open", 1, "/images/"), ("write", 5, ".progress"), ("sync", 1, ".progress")])
+def test_second_signal_ends_at_once(second, many, tmp_path):
+    """Whether it comes with the first one or while that one's checkpoint is written, the next run goes on."""
     out = folder(tmp_path, "out")
     words = command(many, out, "--checkpoint-interval", 60)
-    with start([*words, "-v"]) as process:
-        process.stderr.readline()  # it has begun
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=steps.TIMEOUT_SEC)
-    assert process.returncode in (-signal.SIGINT, 130), err
+    kind, number, path = second
+    status, _, err = moments.run(words, moments.at("open", 100, f"{many}/", signal.SIGINT),
+                                 moments.at(kind, number, path, signal.SIGINT))
+    assert status == -signal.SIGINT, err
+    assert len(progress_files(out)) == 1
     steps.run(*words)
     assert_clean(out)

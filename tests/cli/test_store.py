@@ -4,11 +4,10 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import time
 
 import pytest
 
+import moments
 import steps
 
 
@@ -239,17 +238,14 @@ def test_killed(store, tmp_path):
     images = steps.make_pictures(tmp_path / "many", {"a": 400, "b": 400})
     without = folder(tmp_path, "without")
     steps.activations(images, without)
-    words = [steps.FILTAGS, "activations", "--model", steps.MODEL, "--preprocess", "unit", "--images-dir", images,
-             "--store", store, "--save-dir", folder(tmp_path, "killed"), "--threads", "2"]
-    for _ in range(4):
-        size = store.stat().st_size if store.exists() else 0
-        with subprocess.Popen([os.fsencode(str(word)) for word in words], stdout=subprocess.DEVNULL) as process:
-            while process.poll() is None and (not store.exists() or store.stat().st_size < size + 40000):
-                time.sleep(0.001)
-            process.kill()
+    words = ["activations", "--model", steps.MODEL, "--preprocess", "unit", "--images-dir", images, "--store", store,
+             "--save-dir", folder(tmp_path, "killed"), "--threads", 2]
+    for _ in range(4):  # a picture is two writes
+        status, _, err = moments.run(words, moments.at("write", 60, store, signal.SIGKILL))
+        assert status == -signal.SIGKILL, err
     second = folder(tmp_path, "second")
     steps.activations(images, second, "--store", store)
-    assert 0 < stored(second, "QFA")[0] <= 640
+    assert 4 * 20 < stored(second, "QFA")[0] < 4 * 40
     assert_same(second, without, ["QFA"])
 
 

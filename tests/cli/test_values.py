@@ -116,6 +116,18 @@ def test_defaults_of_k_and_q(chain, tmp_path):
     assert list(steps.load(steps.main_file(tmp_path, "E"))["y_k"]) == [1, 5, 25]
 
 
+def test_defaults_that_the_tags_do_not_have(chain, tmp_path):
+    """Each is a warning and left out, and it is an error where nothing is left."""
+    (tmp_path / "other").mkdir()
+    steps.run("tag", steps.main_file(chain, "QFA"), "--save-dir", tmp_path, "--k-q", "5,6")
+    steps.run("tag", steps.main_file(chain, "QFA"), "--save-dir", tmp_path / "other", "--k-q", 6)
+    result = steps.run("evaluate", steps.main_file(tmp_path, "TF"), "--save-dir", tmp_path)
+    assert result.stderr.count("it is left out") == 5
+    assert list(steps.load(steps.main_file(tmp_path, "E"))["y_k"]) == [5]
+    message = steps.fail("evaluate", steps.main_file(tmp_path / "other", "TF"), "--save-dir", tmp_path / "other")
+    assert message.count("it is left out") == 6 and "one of the values of --k-q expected, found none" in message
+
+
 # ---------------------------------------------------------------- evaluate and hitrates
 
 def test_values_that_the_tags_do_not_have(chain, tmp_path):
@@ -187,7 +199,7 @@ def test_classes_of_the_hit_rates(chain, tmp_path, words, labels):
     for label in labels:
         assert rates["hit_q_ll"][label] == full["hit_q_ll"][label]
     results = steps.only(tmp_path, "*-HR-*-results.txt").read_text()
-    assert f"\ntotal: {len(labels)} classes, " in results
+    assert f"\ntotal: {len(labels)} class{'es' if len(labels) > 1 else ''}, " in results
     assert [line.split(", ")[1].split(":")[0] for line in results.splitlines() if line.startswith("class ")] == labels
     if len(labels) == 1:
         assert rates["totalhit_k"] == rates["hit_k"][labels[0]]

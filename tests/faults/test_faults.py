@@ -30,7 +30,7 @@ LIBRARY = steps.BUILD / "tests" / "faults" / "faults.so"
 FETCH_TOOL = steps.BUILD / "tests" / "cli" / "fetch_tool"
 WANTS_ALL = os.environ.get("FILTAGS_FAULTS") == "all"
 SAMPLE = 30  # points of a command
-LIMIT_SEC = 30  # of processor time and of waiting, for what takes a second at most
+LIMIT_SEC = 600  # of processor time and of waiting, for what takes a second: against hanging
 KINDS = ["memory", "open", "read", "write", "sync", "resize", "stat", "seek", "lock", "link", "unlink", "folder",
          "close", "map", "thread", "fork"]
 STATE_BYTES = 8 * (len(KINDS) + 1) + 32 + 4096
@@ -127,6 +127,9 @@ def chain(tmp_path_factory):
     (root / "out").mkdir()
     steps.pipeline(root / "images", root / "out", "--k-q", "1,5", "--split", 0.5, "--class-index", root / "classes.txt",
                    "--top-images", 2)
+    for shard in ("1/2", "2/2"):
+        steps.activations(root / "images", root / "out", "--split", 0.5, "--threads", 1, "--shard", shard,
+                          "--class-index", root / "classes.txt")
     return root
 
 
@@ -163,6 +166,7 @@ def words_of(name, root, server):
         "single-image": ["single-image", file["TF"], "--classes-img", 1, "--k-q", "1,5", *one, *to],
         "explain": ["explain", "--filtags-file", file["TF"], "--k-q", "1,5", *one, *to,
                     root / "images" / "a" / "1.ppm"],
+        "merge": ["merge", *steps.found(out, "*-QFA-*.part"), *to],
         "export": ["export", file["TF"]],
         "export-json": ["export", file["HR"], "--format", "json"],
         "layers": ["layers", steps.MODEL_H5],
@@ -173,8 +177,8 @@ def words_of(name, root, server):
 
 
 COMMANDS = ["activations", "activations-h5", "activations-store", "activations-threads", "tag", "evaluate",
-            "evaluate-store", "hitrates", "decode", "visualize", "plot-hitrates", "single-image", "explain", "export",
-            "export-json", "layers", "networks", "pipeline", "demo", "fetch"]
+            "evaluate-store", "hitrates", "decode", "visualize", "plot-hitrates", "single-image", "explain", "merge",
+            "export", "export-json", "layers", "networks", "pipeline", "demo", "fetch"]
 
 
 @pytest.fixture

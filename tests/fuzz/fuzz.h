@@ -23,4 +23,8 @@ const char *fuzz_file(const char *name, const void *bytes, size_t n_bytes);
  * a crash in libhdf5 ends the process with status 77, for run.py to start another. */
 bool fuzz_rehearse(void (*act)(const uint8_t *data, size_t size), const uint8_t *data, size_t size);
 
+/* In a reader of a build with sanitizers: from here on a failure ends it with an exit status that says whose it is, see
+ * warm_reader.h. Otherwise nothing: such a reader fails as the product's does. */
+void fuzz_judge_reader(void);
+
 #endif

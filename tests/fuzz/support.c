@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "warm_reader.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define HAS_ASAN 1
 #elif defined(__has_feature)
@@ -71,7 +73,7 @@ const char *fuzz_file(const char *name, const void *bytes, size_t n_bytes) {
 
 /* ---------------------------------------------------------------- libhdf5's own crashes */
 
-enum { CHILD_DONE = 0, CHILD_FAILED_IN_LIBRARY = 77, CHILD_FAILED = 78 };
+enum { CHILD_DONE = 0, CHILD_FAILED_IN_LIBRARY = READER_FAILED_IN_LIBRARY, CHILD_FAILED = READER_FAILED };
 
 static bool is_child;
 static struct sigaction before[NSIG]; /* what the fuzzer does on a signal */
@@ -113,6 +115,12 @@ static void judge_report(const char *report) {
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) {
     return "symbolize=0:allocator_may_return_null=1:quarantine_size_mb=8:malloc_context_size=5";
+}
+
+/* Whatever else a sanitizer ends a child for: only ours is built with UBSan. */
+void __sanitizer_set_death_callback(void (*callback)(void));
+static void judge_death(void) {
+    if (is_child) _exit(CHILD_FAILED);
 }
 
 /* It loses memory on damaged files. */
@@ -161,6 +169,14 @@ static void become_child(void) {
     dup2(nowhere, STDERR_FILENO);
     watch();
     set_timer();
+}
+
+void fuzz_judge_reader(void) {
+#ifdef HAS_ASAN
+    is_child = true;
+    watch();
+    __sanitizer_set_death_callback(judge_death);
+#endif
 }
 
 bool fuzz_rehearse(void (*act)(const uint8_t *data, size_t size), const uint8_t *data, size_t size) {

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 
-TIMEOUT_SEC = 300 # the whole demo, under a sanitizer, on a busy machine
+TIMEOUT_SEC = 1800 # the whole demo, under a sanitizer, on a busy machine
 
 
 class Installed:

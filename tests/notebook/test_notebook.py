@@ -21,7 +21,7 @@ except ImportError as error:
     pytest.skip(f"the notebook's tests need {error.name}", allow_module_level=True)
 
 NOTEBOOK = make_notebook.NOTEBOOK
-TIMEOUT_SEC = 300
+TIMEOUT_SEC = 1800
 
 
 def read(path):
@@ -65,8 +65,10 @@ def executed(tmp_path_factory):
     shutil.copy(NOTEBOOK, folder)
     environment = {**os.environ, "FILTAGS": str(pathlib.Path(steps.FILTAGS).resolve()), "FILTAGS_NOTEBOOK_DATA": "demo",
                    "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]}
+    # settings and history of this user's other notebooks are not ours
+    environment |= {name: str(folder / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR")}
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output", "executed.ipynb",
-               NOTEBOOK.name]
+               f"--ExecutePreprocessor.startup_timeout={TIMEOUT_SEC}", NOTEBOOK.name]
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SEC)
     assert result.returncode == 0, result.stderr
     return folder, read(folder / "executed.ipynb")
@@ -148,7 +150,8 @@ def start_of_notebook():
 def run_start(folder, **variables):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FILTAGS")}
     return subprocess.run([sys.executable, "-c", start_of_notebook() + "\nprint(PROGRAM)"], cwd=folder, text=True,
-                          env={**environment, "PATH": "/usr/bin:/bin", **variables}, capture_output=True, timeout=60)
+                          env={**environment, "PATH": "/usr/bin:/bin", **variables}, capture_output=True,
+                          timeout=TIMEOUT_SEC)
 
 
 def make_program(path):

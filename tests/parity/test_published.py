@@ -24,7 +24,7 @@ VALUES = "0,7,25,50"
 def run(folder, *words, status=0):
     environment = {**os.environ, "HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), "LC_ALL": "C"}
     done = subprocess.run([FILTAGS, *map(str, words)], capture_output=True, text=True, cwd=folder, env=environment,
-                          stdin=subprocess.DEVNULL, timeout=300, check=False)
+                          stdin=subprocess.DEVNULL, timeout=1200, check=False)
     assert done.returncode == status, done.stderr
     return done
 

@@ -110,6 +110,37 @@ static void run_both_ways(const struct conv_own *conv, const struct kernels *ker
     free(apart);
 }
 
+/* In portions among the channels of a wider map, as a branch of a concatenation: the same bits, and nothing else is
+ * touched. */
+static void run_among_channels(const struct conv_own *conv, const struct kernels *kernels,
+                               const struct picture_set *set, bool is_relu) {
+    enum { BEFORE = 3, BEHIND = 18 };
+    const size_t c = conv->shape.out_c, width = BEFORE + c + BEHIND, n_pixels = set->out_floats / c;
+    float *scratch = aligned_alloc(64, (conv->scratch_bytes + 63) / 64 * 64 + 64);
+    float *dense = malloc(set->out_floats * sizeof *dense), *wide = malloc(n_pixels * width * sizeof *wide);
+    assert_true(scratch && dense && wide);
+    for (size_t i = 0; i < n_pixels * width; i++) wide[i] = 12345;
+    struct conv_own_call call = {.in = set->in, .out = dense, .n_images = 1, .n_units = conv->n_units,
+                                 .is_relu = is_relu};
+    conv_own_run(conv, kernels, &call, scratch);
+    call.out = wide + BEFORE;
+    call.out_pixel = width;
+    for (size_t unit = 0; unit < conv->n_units; unit += conv->portion) {
+        call.first_unit = unit;
+        call.n_units = conv->n_units - unit < conv->portion ? conv->n_units - unit : conv->portion;
+        conv_own_run(conv, kernels, &call, scratch);
+    }
+    for (size_t p = 0; p < n_pixels; p++) {
+        const float *pixel = wide + p * width;
+        assert_memory_equal(pixel + BEFORE, dense + p * c, c * sizeof *dense);
+        for (size_t i = 0; i < width; i++)
+            if (i < BEFORE || i >= BEFORE + c) assert_true(pixel[i] == 12345);
+    }
+    free(scratch);
+    free(dense);
+    free(wide);
+}
+
 static size_t outputs(size_t in, size_t before, size_t after, size_t kernel, size_t stride, size_t dilation) {
     const size_t reach = (kernel - 1) * dilation + 1;
     return in + before + after < reach ? 0 : (in + before + after - reach) / stride + 1;
@@ -143,6 +174,7 @@ static void check_shape(size_t h, size_t w, size_t c_in, size_t c_out, struct wi
             assert_int_equal(conv_own_create(kernels_for(isa), &shape, way, kernel, has_bias ? bias : NULL, &conv),
                              FILTAGS_OK);
             run_both_ways(conv, kernels_for(isa), &set, has_bias, isa_name(isa));
+            run_among_channels(conv, kernels_for(isa), &set, has_bias);
             conv_own_destroy(conv);
         }
     free(set.in);

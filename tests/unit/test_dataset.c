@@ -213,6 +213,10 @@ static void test_errors(void **state) {
     assert_fails(folder, 0.2, FILTAGS_ERROR_DATA, "found no picture");
     make_class("c");
     assert_fails(folder, 0.2, FILTAGS_ERROR_DATA, folder);
+    make_file("a.png");
+    make_file("b.JPG");
+    make_file("c.txt");
+    assert_fails(folder, 0.2, FILTAGS_ERROR_DATA, "found no picture in one, but 2 beside: put each into a folder");
     make_file("c/a.png");
     assert_fails(folder, -0.1, FILTAGS_ERROR_USAGE, "-0.1");
     assert_fails(folder, 1.5, FILTAGS_ERROR_USAGE, "1.5");

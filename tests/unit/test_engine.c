@@ -2,6 +2,7 @@
  * whatever runs beside it. */
 #include <pthread.h>
 
+#include "engine/engine.h"
 #include "engine_network.h"
 
 static const struct padding NO_PADDING = {0, 0, 0, 0};
@@ -288,6 +289,202 @@ static void same_bits_for_batches(void **state) {
     network_free(&network);
 }
 
+/* A network whose nodes are noted; where they shall lie apart, each is also read by a crop of nothing, which reads no
+ * channels of a wider map. */
+struct branched {
+    struct network network;
+    int nodes[MAX_NODES];
+    size_t n_nodes;
+    bool is_apart;
+};
+
+static int note(struct branched *made, int node) {
+    made->nodes[made->n_nodes++] = node;
+    if (made->is_apart) add_padding(&made->network, node, OP_CROP, NO_PADDING);
+    return node;
+}
+
+static int note_conv(struct branched *made, int node, size_t size, size_t c, bool has_bias) {
+    const struct padding same = {size / 2, size / 2, size / 2, size / 2};
+    return note(made, add_conv(&made->network, node, window_of(size, size, 1, 1, same), 1, c, has_bias));
+}
+
+static int note_concat(struct branched *made, const int *branches, size_t n_branches) {
+    struct shape shape = *network_shape(&made->network, branches[0]);
+    for (size_t i = 1; i < n_branches; i++) shape.dim[2] += network_shape(&made->network, branches[i])->dim[2];
+    return note(made, add_plain(&made->network, OP_CONCAT, shape, branches, n_branches));
+}
+
+/* Branches of every kind: convolutions with and without normalization, poolings, concatenations, layers that do nothing
+ * or something else to each value, a shortcut, the same branch twice, a dense layer. */
+static int note_inception(struct branched *made, int input) {
+    struct network *network = &made->network;
+    const struct padding one = {1, 1, 1, 1};
+    const struct window three = window_of(3, 3, 1, 1, one);
+    int a = note(made, add_batch_norm(network, note_conv(made, input, 1, 16, false)));
+    a = note(made, add_relu(network, a));
+    const int inner = note_conv(made, input, 3, 24, true);
+    int left = note(made, add_batch_norm(network, note_conv(made, inner, 3, 7, false)));
+    left = note(made, add_relu(network, left));
+    const int right = note(made, add_activation(network, note_conv(made, inner, 1, 18, true),
+                                                (struct activation){.kind = ACT_SILU}));
+    const int b = note_concat(made, (int[]){left, right}, 2);
+    const int c = note(made, add_pool(network, input, OP_MAX_POOL, three));
+    const struct shape shape = *network_shape(network, c);
+    const int d = note(made, add_plain(network, OP_IDENTITY, shape,
+                                       (int[]){note(made, add_pool(network, input, OP_AVG_POOL, three))}, 1));
+    const int sum = note(made, add_plain(network, OP_ADD, shape,
+                                         (int[]){note_conv(made, input, 3, shape.dim[2], true), input}, 2));
+    const int dense = note(made, add_dense(network, sum, 9, true));
+    return note_concat(made, (int[]){a, b, c, d, a, dense, input}, 7);
+}
+
+/* Each layer sees all that is before it; behind that a convolution reads it all. */
+static void build_branched(struct branched *made, bool is_apart) {
+    *made = (struct branched){.is_apart = is_apart};
+    int node = network_start(&made->network, 12, shape_3(13, 11, 3));
+    node = note_inception(made, note_conv(made, node, 3, 19, true));
+    for (size_t i = 0; i < 2; i++) {
+        int layer = note(made, add_relu(&made->network, note(made, add_batch_norm(&made->network, node))));
+        layer = note_conv(made, layer, i ? 3 : 1, 20, i);
+        node = note_concat(made, (int[]){node, layer}, 2);
+    }
+    add_conv(&made->network, node, window_of(1, 1, 1, 1, NO_PADDING), 1, 5, true);
+}
+
+/* Activations of the noted layers alone. */
+static filtags_activation *noted_activations(struct branched *made, const float *images, size_t n_images, size_t batch,
+                                             const int *is_among, size_t *n_filters) {
+    struct network *network = &made->network;
+    size_t layers[MAX_NODES];
+    const size_t n_layers = network_layers(network, layers);
+    filtags_engine *engine = network_engine(network, (filtags_engine_options){
+        .layers = layers, .n_layers = n_layers, .max_batch = batch, .wants_output = true});
+    for (size_t i = 0; is_among && i < made->n_nodes; i++) {
+        const struct plan_place *place = &engine->plan.places[made->nodes[i]];
+        const bool is_spread = place->pixel_floats != network_shape(network, made->nodes[i])->dim[2];
+        /* oneDNN, where it is cheaper on this processor, writes maps of its own alone */
+        const bool is_expected = is_among[i] && !engine->prepared[made->nodes[i]].conv;
+        if (is_spread != is_expected)
+            fail_msg("layer %d: %s expected", made->nodes[i], is_expected ? "a place in another map" : "its own map");
+    }
+    struct result result = engine_result(engine, network, images, n_images, batch, true);
+    filtags_activation *noted = calloc(n_images * result.n_filters, sizeof *noted), *to = noted;
+    assert_non_null(noted);
+    for (size_t image = 0; image < n_images; image++) {
+        const filtags_activation *from = result.activations + image * result.n_filters;
+        for (size_t i = 0, k = 0; i < n_layers; i++) {
+            const size_t c = network_shape(network, (int)layers[i])->dim[2];
+            if (k < made->n_nodes && made->nodes[k] == (int)layers[i]) {
+                memcpy(to, from, c * sizeof *to);
+                to += c;
+                k++;
+            }
+            from += c;
+        }
+    }
+    *n_filters = (size_t)(to - noted) / n_images;
+    result_free(&result);
+    filtags_engine_destroy(engine);
+    return noted;
+}
+
+/* Branches that are written into the map of their concatenation, or copied there: the same bits. */
+static void same_bits_among_channels(void **state) {
+    (void)state;
+    enum { N_IMAGES = 3 };
+    /* In the order of the notes: what lies among another map's channels when nothing else reads it. Apart are the
+     * inputs of convolutions and poolings, and what a dense layer reads. */
+    static const int among[] = {0,                /* the first convolution */
+                                1, 1, 1,          /* a: convolution, normalization, ReLU */
+                                0, 1, 1, 1, 1, 1, /* inner; left: three; right: two */
+                                1, 1, 1, 1,       /* b, c, d and what it is an alias of */
+                                0, 0, 1, 1,       /* a convolution, the sum, dense; all of it, in the next */
+                                0, 0, 1, 1,       /* first layer; its concatenation, in the next */
+                                0, 0, 1, 0};      /* second layer; the last concatenation */
+    struct branched together, apart;
+    build_branched(&together, false);
+    build_branched(&apart, true);
+    assert_int_equal(together.n_nodes, sizeof among / sizeof *among);
+    static const int nowhere[MAX_NODES] = {0};
+    float *images = random_values(&together.network.random, N_IMAGES * 13 * 11 * 3, 1, 0);
+    size_t n_filters, n_apart;
+    filtags_activation *expected = noted_activations(&apart, images, N_IMAGES, 1, nowhere, &n_apart);
+    for (size_t batch = 1; batch <= N_IMAGES; batch++) {
+        filtags_activation *got = noted_activations(&together, images, N_IMAGES, batch, among, &n_filters);
+        assert_int_equal(n_filters, n_apart);
+        assert_memory_equal(got, expected, N_IMAGES * n_filters * sizeof *got);
+        free(got);
+    }
+    check_network(&together.network, "branches");
+    check_network(&apart.network, "branches apart");
+    free(expected);
+    free(images);
+    network_free(&together.network);
+    network_free(&apart.network);
+}
+
+/* Activations of a ReLU behind a convolution and of the pooling behind that: [n_images, n_filters]. With
+ * is_kept the map between them is also read by something else, so that it is there as a whole. */
+static struct result pool_result(struct window pool, enum op_kind op, size_t c_in, size_t size, bool is_kept,
+                                 bool has_norm, size_t *n_pooled) {
+    enum { N_IMAGES = 3 };
+    struct network network;
+    const struct padding same = {size / 2, size / 2, size / 2, size / 2};
+    int node = network_start(&network, 5, shape_3(61, 83, c_in));
+    const int conv = node = add_conv(&network, node, window_of(size, size, 1, 1, same), 1, 33, true);
+    if (has_norm) node = add_batch_norm(&network, node);
+    const int map = add_relu(&network, node), pooled = add_pool(&network, map, op, pool);
+    if (is_kept) add_padding(&network, map, OP_CROP, NO_PADDING);
+    else add_relu(&network, pooled);
+    const int last = (int)network.model.graph.output_node;
+    float *images = random_values(&network.random, N_IMAGES * 61 * 83 * c_in, 1, 0.5f);
+    const size_t layers[] = {(size_t)map, (size_t)pooled, (size_t)last};
+    filtags_engine *engine = network_engine(&network, (filtags_engine_options){
+        .layers = layers, .n_layers = is_kept ? 3 : 2, .max_batch = 2});
+    bool is_passing = false, is_pooled = false;
+    for (size_t g = 0; g < engine->plan.n_groups; g++) {
+        is_pooled = is_pooled || engine->plan.groups[g].is_pooled;
+        is_passing = is_passing || engine->plan.groups[g].is_passing;
+    }
+    const bool is_ours = engine->prepared[conv].own; /* oneDNN's maps come as a whole */
+    assert_int_equal(is_pooled, is_ours);
+    assert_int_equal(is_passing, is_ours && !is_kept);
+    if (is_ours) ++*n_pooled;
+    struct result result = engine_result(engine, &network, images, N_IMAGES, 2, false);
+    filtags_engine_destroy(engine);
+    network_free(&network);
+    free(images);
+    return result;
+}
+
+/* A map of which only the rows are kept that a pooling needs next, or the whole of it: the same bits. Units of
+ * convolutions are rows of tiles (of 4 or 5), rows, and pixels. */
+static void same_bits_for_poolings(void **state) {
+    (void)state;
+    static const struct { size_t c_in, size; } convs[] = {{20, 3}, {20, 5}, {3, 3}, {20, 1}};
+    const struct window pools[] = {window_of(2, 2, 2, 1, NO_PADDING), window_of(3, 3, 2, 1, NO_PADDING),
+                                   window_of(3, 3, 1, 1, (struct padding){1, 1, 1, 1}),
+                                   window_of(3, 3, 2, 1, (struct padding){2, 1, 0, 1}),
+                                   window_of(1, 2, 3, 1, NO_PADDING), window_of(5, 4, 3, 1, NO_PADDING)};
+    size_t n_pooled = 0;
+    for (size_t i = 0; i < sizeof convs / sizeof *convs; i++)
+        for (size_t p = 0; p < sizeof pools / sizeof *pools; p++) {
+            const enum op_kind op = (i + p) % 2 ? OP_MAX_POOL : OP_AVG_POOL;
+            struct result passing = pool_result(pools[p], op, convs[i].c_in, convs[i].size, false, p % 3 == 0,
+                                                &n_pooled);
+            struct result kept = pool_result(pools[p], op, convs[i].c_in, convs[i].size, true, p % 3 == 0,
+                                             &n_pooled);
+            for (size_t image = 0; image < passing.n_images; image++)
+                assert_memory_equal(passing.activations + image * passing.n_filters,
+                                    kept.activations + image * kept.n_filters,
+                                    passing.n_filters * sizeof *passing.activations);
+            result_free(&passing);
+            result_free(&kept);
+        }
+    assert_true(n_pooled > 0);
+}
+
 /* Convolutions with so many weights that they run for all pictures at once, and what is fused behind them. */
 static void same_bits_for_large_layers(void **state) {
     (void)state;
@@ -487,6 +684,8 @@ int main(void) {
                                        cmocka_unit_test(broadcasting),
                                        cmocka_unit_test(taps),
                                        cmocka_unit_test(same_bits_for_batches),
+                                       cmocka_unit_test(same_bits_among_channels),
+                                       cmocka_unit_test(same_bits_for_poolings),
                                        cmocka_unit_test(same_bits_for_large_layers),
                                        cmocka_unit_test(same_bits_for_threads),
                                        cmocka_unit_test(values_that_are_not_finite),

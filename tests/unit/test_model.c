@@ -455,6 +455,7 @@ static void selection(void **state) {
     check_selection(model, "*", "in inner/bn inner/conv");
     check_selection_fails(model, "cnov", FILTAGS_ERROR_USAGE, "--layers cnov: matches no layer of");
     check_selection_fails(model, "cnov", FILTAGS_ERROR_USAGE, "(there are: in, inner/bn, inner/conv)");
+    check_selection_fails(model, "inner/cnov", FILTAGS_ERROR_USAGE, "inner/conv); did you mean inner/conv?");
     check_selection_fails(model, "out", FILTAGS_ERROR_USAGE, "the output of 'out' has 1 dimension");
     check_selection_fails(model, "in,,out", FILTAGS_ERROR_USAGE, "separated by commas expected");
     check_selection_fails(model, "", FILTAGS_ERROR_USAGE, "separated by commas expected");

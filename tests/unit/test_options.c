@@ -135,6 +135,7 @@ static void test_unknown_option(void **state) {
     refuse(options, "safe-dir", "x", "--safe-dir: unknown option; did you mean --save-dir?");
     refuse(options, "frobnicate", "x", "--frobnicate: unknown option");
     assert_null(strstr(filtags_error_message(), "did you mean"));
+    refuse(options, "SAVE_DIRR", "x", "; did you mean --save-dir?");
     refuse(options, "x", "", "-x: unknown option");
     refuse(options, "", "", "--: unknown option");
     refuse(options, "Images_Dir", "x", "--images-dir: is no option of tag, but of activations, evaluate, pipeline");

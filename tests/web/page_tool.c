@@ -12,7 +12,7 @@ enum { LARGEST_BYTES = 1 << 28 };
 
 static filtags_status write_page(const char *title, const json_t *data, const struct buffer *bytes) {
     struct page page;
-    page_begin(&page, stdout, PAGE_EXPLAIN, title);
+    page_begin(&page, stdout, PAGE_HITRATES, title);
     filtags_status status = page_add_json(&page, "data", data);
     if (!status) status = page_add_bytes(&page, "packed", bytes->data, bytes->size_bytes);
     if (!status) page_end(&page);

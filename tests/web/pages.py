@@ -21,7 +21,7 @@ import steps  # noqa: E402 (of tests/cli)
 
 SCREENSHOTS = steps.BUILD / "web-screenshots"
 SIZES = [(1280, 720), (390, 844)]
-TIMEOUT_MS = 20_000
+TIMEOUT_MS = 300_000  # against hanging, not a measure of how fast a machine is
 
 # What a browser would do on its own account: look for updates, phone home, offer passwords.
 ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check", "--disable-sync",
@@ -78,7 +78,8 @@ class Browser:
         arguments = ARGUMENTS + (["--no-sandbox"] if os.geteuid() == 0 else [])
         self.playwright = sync_playwright().start()
         try:
-            self.chromium = self.playwright.chromium.launch(executable_path=program, args=arguments)
+            self.chromium = self.playwright.chromium.launch(executable_path=program, args=arguments,
+                                                             timeout=TIMEOUT_MS)
         except Error as error:
             self.close()
             if not program and "Executable doesn't exist" in str(error):
@@ -151,6 +152,16 @@ class View:
     def settle(self):
         """Wait for two frames, by which what was chosen is drawn."""
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def let_timers_fire(self, ms):
+        """Wait until whatever the page has put off by that many milliseconds is done: timers of a page fire in their
+        order, however busy the machine is."""
+        self.page.evaluate("(ms) => new Promise((done) => setTimeout(done, ms))", ms)
+
+    def rest(self):
+        """Wait for the end of all transitions."""
+        self.settle()
+        self.page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => {})))")
 
     # The page draws what was chosen in the next frame: on a busy machine a test would read the view before.
 

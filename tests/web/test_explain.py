@@ -55,8 +55,7 @@ BARS = "(rows) => rows.map((row) => [...row.querySelector('.text').children].map
 
 def wait(p):
     """Until what was chosen is on screen."""
-    p.wait_for_selector("body[data-ready]")
-    p.wait_for_timeout(50)
+    p.wait_for_selector("body[data-ready]", state="attached")
     p.settle()
 
 
@@ -297,7 +296,8 @@ def test_fits_and_looks(page, html, width, height, theme):
 
 @pytest.mark.parametrize("width, height", pages.SIZES)
 def test_texts_from_outside(page, tmp_path, width, height):
-    images = steps.make_pictures(tmp_path / "images", {name: 2 for name in NASTY[:5]})
+    leftwards = "\u202eפרח without end"
+    images = steps.make_pictures(tmp_path / "images", {name: 2 for name in [*NASTY[:5], leftwards]})
     lines = "\n".join(f"{name.split()[0] if ' ' in name else name} {name}" for name in NASTY[5:10])
     (tmp_path / "index.txt").write_text(lines.replace("\\", "/") + "\n")
     (tmp_path / "out").mkdir()
@@ -316,7 +316,10 @@ def test_texts_from_outside(page, tmp_path, width, height):
             press(p, "n")
         labels = set(p.eval_on_selector_all("#tag-bars .bar-row .text > :first-child",
                                             "(all) => all.map((one) => one.textContent)"))
-        assert labels and labels <= {*NASTY, "0", "1", "2", "3", "4"}
+        assert labels and labels <= {*NASTY, leftwards, "0", "1", "2", "3", "4"}
+        for choice in p.locator("#choices button").all():
+            name, count = choice.locator("bdi").bounding_box(), choice.locator(".count").bounding_box()
+            assert name["x"] + name["width"] <= count["x"] + 1 or name["y"] < count["y"], "a label moves what follows"
         p.screenshot_as("explain-nasty")
 
 

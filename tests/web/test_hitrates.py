@@ -381,7 +381,10 @@ def test_screenshots(page, path, many, width, height, theme):
 def test_chart_follows_the_window_and_theme(page, path):
     with page(path) as p:
         ready(p)
-        assert p.evaluate("() => document.getElementById('chart').layout.height") == 400
+        titles = p.locator("#chart .xtitle, #chart .x2title")
+        assert [title.bounding_box()["y"] < 720 - 16 for title in titles.all()] == [True, True], "a chart is seen whole"
+        p.set_viewport_size({"width": 1200, "height": 1000})
+        p.wait_for_function("() => document.getElementById('chart').layout.height === 400")
         p.set_viewport_size({"width": 500, "height": 800})
         p.wait_for_function("() => document.getElementById('chart').layout.height === 640")
         p.wait_for_function("() => document.querySelector('#chart .main-svg').clientWidth <= 500")  # drawn anew, later

@@ -31,10 +31,10 @@ def make(tmp_path):
         (tmp_path / "data.json").write_text(json.dumps(data))
         (tmp_path / "packed").write_bytes(packed)
         result = subprocess.run([TOOL, os.fsencode(title), tmp_path / "data.json", tmp_path / "packed"],
-                                capture_output=True, timeout=60, check=True)
+                                capture_output=True, timeout=steps.TIMEOUT_SEC, check=True)
         text = result.stdout.decode()
         for kind, own in (("html", body), ("js", f"'use strict';\n{script}\n")):
-            shipped = (WEB / f"explain.{kind}").read_text(encoding="utf-8")
+            shipped = (WEB / f"hitrates.{kind}").read_text(encoding="utf-8")
             assert text.count(shipped) == 1
             text = text.replace(shipped, own)
         path = tmp_path / name
@@ -199,7 +199,7 @@ def test_keyboard_help(page, make):
         p.keyboard.press("?")
         dialog = p.get_by_role("dialog")
         assert dialog.is_visible()
-        assert p.table("dialog.help") == [["jArrowDown", "next <b>thing</b>"], ["x", "none of its own"],
+        assert p.table("dialog.help") == [["j↓", "next <b>thing</b>"], ["x", "none of its own"],
                                           ["?", "this list"], ["d", "dark or light"]]
         p.keyboard.press("j")
         assert p.evaluate("() => window.pressed") == [], "keys are the dialog's while it is open"
@@ -291,5 +291,7 @@ def test_requests_are_refused_and_seen(page, make, script):
     """The page's own policy forbids each of them, and the test hears of it."""
     with pytest.raises(AssertionError) as failure:
         with page(make(script)) as p:
-            p.wait_for_timeout(100)
+            for _ in range(pages.TIMEOUT_MS // 20):  # it hears when the browser's processes have talked to each other
+                if not p.problems:
+                    p.wait_for_timeout(20)
     assert "ontent Security Policy" in str(failure.value) or "request: " in str(failure.value)

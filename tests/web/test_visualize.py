@@ -60,7 +60,7 @@ def press(p, key):
 
 def address(p):
     """What the page keeps in its address, which follows at its own pace."""
-    p.wait_for_timeout(80)
+    p.let_timers_fire(80)
     return p.hash
 
 
@@ -302,10 +302,10 @@ def test_pictures(opened, chain, files):
         assert p.eval_on_selector_all("#pictures-grid img", widths) == [24] * 3
         heat = "() => getComputedStyle(document.querySelector('.heat')).opacity"
         p.fill("#heat-opacity", "0.4")
-        p.wait_for_timeout(250)
+        p.rest()
         assert float(p.evaluate(heat)) == pytest.approx(0.4)
         p.click("#heat-toggle")
-        p.wait_for_timeout(250)
+        p.rest()
         assert float(p.evaluate(heat)) == 0
         p.screenshot_as("visualize-pictures")
 
@@ -452,6 +452,20 @@ def test_phone(opened):
         p.screenshot_as("visualize-classes")
         p.click("#sheet")
         assert panel.bounding_box()["height"] < 60
+
+
+@pytest.mark.parametrize("width,height", SIZES)
+def test_nothing_is_cut_off(opened, width, height):
+    """Short texts stay in one piece: keys of the legend beside their swatch, both arrows in one row, wnids unbroken."""
+    with opened(width, height, hash=f"layer={LAYER}&filter=2&class=plain") as p:
+        wait(p)
+        swatch, key = p.locator("#legend .swatch.lit"), p.locator("#legend .key")
+        assert key.bounding_box()["height"] < 2 * swatch.bounding_box()["height"]
+        ends = p.evaluate("() => [...document.querySelectorAll('#rule-text, #filter-name, #legend .bin, #legend .key')]"
+                          ".map((one) => one.scrollWidth - one.clientWidth)")
+        assert len(ends) > 3 and max(ends) <= 0
+        left, right = (button.bounding_box() for button in p.locator("#panel-filter .panel-title button").all())
+        assert left["y"] == right["y"] and left["x"] + left["width"] < right["x"]
 
 
 # ---------------------------------------------------------------- other input
