@@ -268,8 +268,8 @@ static filtags_status finish(struct conv *conv, const struct description *descri
     return prepare_weights(conv, description, shape, kernel, bias);
 }
 
-filtags_status conv_create(struct conv_library *library, const struct conv_shape *shape, const float *kernel,
-                           const float *bias, struct conv **conv) {
+static filtags_status make_conv(struct conv_library *library, const struct conv_shape *shape, const float *kernel,
+                                const float *bias, struct conv **conv) {
     struct description description;
     memset(&description, 0, sizeof description);
     filtags_status status = FILTAGS_OK;
@@ -288,6 +288,17 @@ filtags_status conv_create(struct conv_library *library, const struct conv_shape
         made = NULL;
     }
     if (status == FILTAGS_OK) *conv = made;
+    return status;
+}
+
+filtags_status conv_create(struct conv_library *library, const struct conv_shape *shape, const float *kernel,
+                           const float *bias, struct conv **conv) {
+    /* Weights are loaded by several threads. oneDNN's cache of primitives has locks of its own, but ThreadSanitizer sees
+     * nothing of them; and making a primitive is quick beside reading its weights. */
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&mutex);
+    filtags_status status = make_conv(library, shape, kernel, bias, conv);
+    pthread_mutex_unlock(&mutex);
     return status;
 }
 

@@ -233,7 +233,7 @@ static void changed_files(void **state) {
 /* Most memory, in KiB, that a process of its own needs to make an engine of the file, or only to load the model. */
 static long peak_kib(bool with_engine) {
     struct rusage usage;
-    int status;
+    int status = 0;
     fflush(NULL);
     const pid_t pid = fork();
     if (pid == 0) {
@@ -242,7 +242,8 @@ static long peak_kib(bool with_engine) {
         filtags_model_destroy(model);
         _exit(0);
     }
-    assert_true(pid > 0 && wait4(pid, &status, 0, &usage) == pid);
+    assert_true(pid > 0);
+    assert_int_equal(wait4(pid, &status, 0, &usage), pid);
     assert_int_equal(status, 0);
     return usage.ru_maxrss;
 }
