@@ -293,8 +293,8 @@ static filtags_status make_conv(struct conv_library *library, const struct conv_
 
 filtags_status conv_create(struct conv_library *library, const struct conv_shape *shape, const float *kernel,
                            const float *bias, struct conv **conv) {
-    /* Weights are loaded by several threads. oneDNN's cache of primitives has locks of its own, but ThreadSanitizer sees
-     * nothing of them; and making a primitive is quick beside reading its weights. */
+    /* Weights are loaded by several threads. oneDNN's cache of primitives has locks of its own, but ThreadSanitizer
+     * sees nothing of them; and making a primitive is quick beside reading its weights. */
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&mutex);
     filtags_status status = make_conv(library, shape, kernel, bias, conv);

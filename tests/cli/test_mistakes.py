@@ -78,7 +78,8 @@ def test_network_that_is_no_file():
 def test_picture_that_is_missing(chain, tmp_path):
     tags = steps.main_file(chain, "TF")
     message = steps.fail("explain", "--filtags-file", tags, "nothing.png", "--save-dir", tmp_path)
-    assert message.endswith("explain: nothing.png: cannot be opened: No such file or directory (it is the only picture)\n")
+    assert message.endswith("explain: nothing.png: cannot be opened: No such file or directory "
+                            "(it is the only picture)\n")
 
 
 def test_one_value_is_no_values(chain, tmp_path):
