@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,33 +15,7 @@
 #include "base/memory.h"
 #include "dataset/mt19937.h"
 #include "filtags.h"
-
-static char folder[256];
-
-static int make_folder(void **state) {
-    const char *temporary = getenv("TMPDIR");
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/filtags-dataset-XXXXXX", temporary ? temporary : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {
-    (void)info;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static const char *in_folder(const char *name) {
-    static char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
+#include "temporary_folder.h"
 
 static void make_class(const char *name) { assert_int_equal(mkdir(in_folder(name), 0777), 0); }
 

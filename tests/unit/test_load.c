@@ -1,5 +1,4 @@
 /* Weights on their way from a file into an engine: dense kernels by rows, in threads. */
-#include <ftw.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +14,7 @@
 #include <hdf5.h>
 
 #include "model/model_internal.h"
+#include "temporary_folder.h"
 
 /* A dense kernel of more than one block of rows, and of a number of columns that fills no panel; one that two nodes
  * share; a small one. */
@@ -32,27 +32,12 @@ static const char CONFIG[] =
     "\"inbound_nodes\":[[[\"twice\",1,0,{}]]]}],"
     "\"input_layers\":[[\"in\",0,0]],\"output_layers\":[[\"out\",0,0]]}}";
 
-static char folder[256], path[300];
+static char path[300];
 
-static int make_folder(void **state) {
-    const char *temporary = getenv("TMPDIR");
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/filtags-load-XXXXXX", temporary ? temporary : "/tmp");
-    if (!mkdtemp(folder)) return -1;
+static int begin(void **state) {
+    if (make_folder(state)) return -1;
     snprintf(path, sizeof path, "%s/net.h5", folder);
     return 0;
-}
-
-static int remove_entry(const char *entry, const struct stat *info, int kind, struct FTW *place) {
-    (void)info;
-    (void)kind;
-    (void)place;
-    return remove(entry);
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ------------------------------------------------------------------ files */
@@ -266,5 +251,5 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(by_rows), cmocka_unit_test(changed_files),
                                        cmocka_unit_test(memory_of_a_large_kernel)};
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, begin, remove_folder);
 }

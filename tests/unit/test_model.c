@@ -1,6 +1,5 @@
 /* Whole-model files: weights of both layouts, damaged and hostile files, the selection of layers. */
 #include <dirent.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,33 +15,11 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "model/model_internal.h"
+#include "temporary_folder.h"
 
-static char folder[256];
-
-static int make_folder(void **state) {
-    const char *temporary = getenv("TMPDIR");
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/filtags-model-XXXXXX", temporary ? temporary : "/tmp");
+static int begin(void **state) {
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {
-    (void)info;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static const char *in_folder(const char *name) {
-    static char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
+    return make_folder(state);
 }
 
 static void write_bytes(const char *name, const void *bytes, size_t n) {
@@ -519,5 +496,5 @@ int main(void) {
         cmocka_unit_test(flipped_bytes),       cmocka_unit_test(selection),
         cmocka_unit_test(all_parity_models),   cmocka_unit_test(files_that_break_hdf5),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, begin, remove_folder);
 }
