@@ -18,7 +18,7 @@ static size_t clamp(size_t value, size_t low, size_t high) {
  * don't fit beside them, as many tiles as memory may be spent on share a pass over the weights. */
 static void plan_winograd(struct conv_own *conv) {
     enum { CACHE_FLOATS = 96 * 1024, LEAST_TILES = 16, MOST_TILES = 64, LARGE_WEIGHTS = 256 * 256,
-           MOST_FLOATS = 4 << 20 };
+           MOST_FLOATS = 4 << 20};
     const struct conv_shape *shape = &conv->shape;
     conv->tile_h = conv_way_tile(conv->way).h;
     conv->tile_w = conv_way_tile(conv->way).w;
@@ -73,7 +73,8 @@ static filtags_status pack(struct conv_own *conv, const struct kernels *kernels,
     const size_t window_w = shape->window.kernel_w;
     const bool is_winograd = conv_way_is_winograd(conv->way);
     const size_t n_planes = is_winograd ? CONV_PLANES(conv->tile_h, conv->tile_w, shape->window) : window_h * window_w;
-    conv->kernel = block_new_shared(n_planes * n_panels * shape->in_c, kernels->panel * sizeof(float));
+    conv->n_weights = n_planes * n_panels * shape->in_c * kernels->panel;
+    conv->kernel = block_new_shared(conv->n_weights, sizeof(float));
     if (!conv->kernel) return FILTAGS_ERROR_MEMORY;
     if (is_winograd) kernels->winograd_weights(shape, conv->tile_h, conv->tile_w, kernel, conv->kernel);
     else pack_panels(kernel, n_planes * shape->in_c, shape->out_c, kernels->panel, conv->kernel);

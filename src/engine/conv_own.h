@@ -19,6 +19,7 @@ struct conv_own {
     bool is_layer_wide;     /* all pictures at once, because the weights are large beside what they are used for */
     size_t scratch_bytes;
     float *kernel, *bias;   /* see conv_job */
+    size_t n_weights;       /* floats of kernel */
 };
 
 /* way: none of oneDNN's, and one that fits. kernel: [kernel_h, kernel_w, in_c, out_c]; bias: [out_c] or NULL; both are

@@ -5,13 +5,16 @@ static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 /* ------------------------------------------------------------------ Winograd's tiles */
 
 /* The kernels that the Winograd code knows, and the outputs of a tile. A larger tile that is less exact has to be so
- * much cheaper: its cost is taken for `price` percent. */
+ * much cheaper: its cost is taken for `price` percent. The largest multiplies the weights by nine, which is too much
+ * memory to be spent on maps of a few tiles (VGG16's last convolutions would take 255 MB). */
 static const struct winograd {
     size_t kernel_h, kernel_w;
     struct conv_tile tile;
     unsigned price;
-} WINOGRAD[] = {{3, 3, {4, 4}, 100}, {3, 3, {5, 5}, 108}, {3, 3, {6, 6}, 108}, {5, 5, {4, 4}, 100}, {1, 3, {1, 4}, 100},
-                {3, 1, {4, 1}, 100}, {1, 7, {1, 5}, 100}, {7, 1, {5, 1}, 100}};
+    size_t least_tiles;
+} WINOGRAD[] = {{3, 3, {4, 4}, 100, 1}, {3, 3, {5, 5}, 108, 1}, {3, 3, {6, 6}, 108, 1}, {3, 3, {7, 7}, 108, 9},
+                {5, 5, {4, 4}, 100, 1}, {1, 3, {1, 4}, 100, 1}, {3, 1, {4, 1}, 100, 1}, {1, 7, {1, 6}, 100, 1},
+                {7, 1, {6, 1}, 100, 1}};
 
 bool conv_way_is_winograd(enum conv_way way) {
     return way >= CONV_WAY_WINOGRAD_3X3 && way <= CONV_WAY_WINOGRAD_7X1;
@@ -27,9 +30,9 @@ bool conv_way_is_onednn(enum conv_way way) { return way >= CONV_WAY_ONEDNN_1X1 &
 
 const char *conv_way_name(enum conv_way way) {
     static const char *const names[] = {
-        "product", "gathered", "rows", "winograd_3x3", "winograd_3x3_large", "winograd_3x3_largest", "winograd_5x5",
-        "winograd_1x3", "winograd_3x1", "winograd_1x7", "winograd_7x1", "onednn_1x1", "onednn_1x1_strided",
-        "onednn_few", "onednn"};
+        "product", "gathered", "rows", "winograd_3x3", "winograd_3x3_large", "winograd_3x3_largest",
+        "winograd_3x3_huge", "winograd_5x5", "winograd_1x3", "winograd_3x1", "winograd_1x7", "winograd_7x1",
+        "onednn_1x1", "onednn_1x1_strided", "onednn_few", "onednn"};
     return way < CONV_N_WAYS ? names[way] : "none";
 }
 
@@ -54,6 +57,16 @@ static bool fits_rows(const struct conv_shape *shape) {
     return !is_1x1(&shape->window) && !is_dilated(&shape->window) && count_terms(shape) <= CONV_BLOCK_TERMS;
 }
 
+static size_t count_tiles(const struct winograd *winograd, const struct conv_shape *shape) {
+    return ceil_div(shape->out_h, winograd->tile.h) * ceil_div(shape->out_w, winograd->tile.w);
+}
+
+static bool fits_winograd(const struct winograd *winograd, const struct conv_shape *shape) {
+    const struct window *window = &shape->window;
+    return winograd->kernel_h == window->kernel_h && winograd->kernel_w == window->kernel_w && !is_strided(window) &&
+           !is_dilated(window);
+}
+
 static enum conv_way onednn_way(const struct conv_shape *shape) {
     enum { FEW_CHANNELS = 8 };
     if (is_1x1(&shape->window)) return is_strided(&shape->window) ? CONV_WAY_ONEDNN_1X1_STRIDED : CONV_WAY_ONEDNN_1X1;
@@ -61,12 +74,9 @@ static enum conv_way onednn_way(const struct conv_shape *shape) {
 }
 
 bool conv_way_fits(enum conv_way way, const struct conv_shape *shape) {
-    const struct window *window = &shape->window;
     if (conv_way_is_onednn(way)) return way == onednn_way(shape);
     if (shape->groups != 1) return false;
-    if (conv_way_is_winograd(way))
-        return winograd_of(way)->kernel_h == window->kernel_h && winograd_of(way)->kernel_w == window->kernel_w &&
-               !is_strided(window) && !is_dilated(window);
+    if (conv_way_is_winograd(way)) return fits_winograd(winograd_of(way), shape);
     if (way == CONV_WAY_PRODUCT) return fits_product(shape);
     if (way == CONV_WAY_ROWS) return fits_rows(shape);
     return way == CONV_WAY_GATHERED && !fits_product(shape);
@@ -86,7 +96,7 @@ struct conv_counts conv_way_count(enum conv_way way, const struct conv_shape *sh
         const struct winograd *winograd = winograd_of(way);
         const struct conv_tile tile = winograd->tile;
         const bool is_split = CONV_IS_SPLIT(window->kernel_h) || CONV_IS_SPLIT(window->kernel_w);
-        const uint64_t n_tiles = (uint64_t)ceil_div(shape->out_h, tile.h) * ceil_div(shape->out_w, tile.w);
+        const uint64_t n_tiles = count_tiles(winograd, shape);
         const uint64_t n_planes = CONV_PLANES(tile.h, tile.w, *window), n_inputs = n_planes * n_tiles * shape->in_c;
         const uint64_t n_points = is_split ? n_planes / 2 + 1 : n_planes; /* all but one are of both parts */
         return (struct conv_counts){n_inputs * columns, n_inputs, n_points * n_tiles * shape->out_c,
@@ -105,6 +115,8 @@ enum { ONEDNN_PRICE = 105 };
 
 uint64_t conv_way_cost(enum conv_way way, const struct conv_shape *shape, const struct kernels *kernels) {
     const struct conv_cost *cost = &conv_costs_for(kernels->isa)[way];
+    if (conv_way_is_winograd(way) && count_tiles(winograd_of(way), shape) < winograd_of(way)->least_tiles)
+        return CONV_TOO_MUCH;
     const struct conv_counts counts = conv_way_count(way, shape, kernels);
     const uint64_t sum = counts.products * cost->product + counts.inputs * cost->input +
                          counts.outputs * cost->output + counts.weights * cost->weight;
@@ -114,7 +126,7 @@ uint64_t conv_way_cost(enum conv_way way, const struct conv_shape *shape, const 
 
 enum conv_way conv_way_choose(const struct conv_shape *shape, const struct kernels *kernels, bool may_be_onednn) {
     enum conv_way best = CONV_WAY_NONE;
-    uint64_t least = UINT64_MAX;
+    uint64_t least = CONV_TOO_MUCH;
     for (enum conv_way way = 0; way < CONV_N_WAYS; way++) {
         if (!conv_way_fits(way, shape) || (conv_way_is_onednn(way) && !may_be_onednn)) continue;
         const uint64_t cost = conv_way_cost(way, shape, kernels);

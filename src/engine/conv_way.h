@@ -17,6 +17,7 @@ enum conv_way {
     CONV_WAY_WINOGRAD_3X3,  /* Winograd's method: for this kernel, outputs of a tile along each axis */
     CONV_WAY_WINOGRAD_3X3_LARGE,
     CONV_WAY_WINOGRAD_3X3_LARGEST,
+    CONV_WAY_WINOGRAD_3X3_HUGE,
     CONV_WAY_WINOGRAD_5X5,
     CONV_WAY_WINOGRAD_1X3,
     CONV_WAY_WINOGRAD_3X1,
@@ -59,7 +60,8 @@ bool conv_way_fits(enum conv_way way, const struct conv_shape *shape);
 
 struct conv_counts conv_way_count(enum conv_way way, const struct conv_shape *shape, const struct kernels *kernels);
 
-/* By the table, for one picture. */
+/* By the table, for one picture. CONV_TOO_MUCH: of what is never chosen, however fast it is. */
+#define CONV_TOO_MUCH UINT64_MAX
 uint64_t conv_way_cost(enum conv_way way, const struct conv_shape *shape, const struct kernels *kernels);
 
 /* The cheapest way. may_be_onednn: false where oneDNN has refused. NONE: no way fits, which is so of

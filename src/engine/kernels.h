@@ -13,7 +13,7 @@
 #include "model/graph.h"
 
 /* Raised whenever the bits of a kernel's results may change: files that resume a run carry it. */
-enum { KERNELS_VERSION = 4 };
+enum { KERNELS_VERSION = 5 };
 
 /* Columns of a dense kernel that lie together: [ceil(c_out / DENSE_PANEL), c_in, DENSE_PANEL], the last panel
  * filled up with zeros. */
@@ -62,7 +62,7 @@ enum { CONV_BLOCK_TERMS = 512 };
 #define CONV_AXIS_PLANES(tile, kernel) ((tile) + (kernel) - 1 + (CONV_IS_SPLIT(kernel) ? (tile) - 1 : 0))
 #define CONV_PLANES(tile_h, tile_w, window) \
     (CONV_AXIS_PLANES(tile_h, (window).kernel_h) * CONV_AXIS_PLANES(tile_w, (window).kernel_w))
-enum { CONV_MAX_AXIS_PLANES = 15 };
+enum { CONV_MAX_AXIS_PLANES = 17 };
 
 struct pool_shape {
     size_t in_h, in_w, c, out_h, out_w;

@@ -16,7 +16,14 @@
 static inline __attribute__((always_inline)) void
 store(size_t n_rows, size_t n_vecs, const struct gemm_block *block, vec sum[TILE_ROWS][2], float *c) {
     const size_t n_last = block->n_columns - (n_vecs - 1) * LANES;
-    const bool is_plain = !block->is_added && !block->bias && !block->is_relu && n_last == LANES;
+    const bool is_plain = !block->bias && !block->is_relu && n_last == LANES;
+    if (is_plain && block->is_added) {
+#pragma GCC unroll 12
+        for (size_t r = 0; r < n_rows; r++)
+#pragma GCC unroll 2
+            for (size_t v = 0; v < n_vecs; v++) VEC_AT(c + r * block->c_stride + v * LANES) += sum[r][v];
+        return;
+    }
     if (is_plain) {
 #pragma GCC unroll 12
         for (size_t r = 0; r < n_rows; r++)

@@ -1,19 +1,26 @@
 /* Winograd's convolution at stride 1: fewer multiplications for the price of two small transforms.
  *
  * Along each axis a tile of m outputs of a kernel of length r is found from n = m + r - 1 inputs d by multiplying at n
- * points: y = A^T [(G g) * (B^T d)]. B depends on n alone: its points are 0, 1, -1, 2, -2, infinity for n = 6 (kernels
- * of 3: four outputs), 1/2 besides for n = 7 (five outputs), and -1/2 for n = 8 (kernels of 5: four outputs). Along an
- * axis on which the kernel has length 1 there is nothing to transform (n = 1). Over all channels the products at one
- * point are a product of matrices. The kernel's transform G g is made once, in conv_own.c.
+ * points: y = A^T [(G g) * (B^T d)]. A and B depend on n's points alone, which are
+ *     n = 6   0, 2/3, -2/3, 3/2, -3/2, infinity                        F(4,3)
+ *     n = 7   0, 1, -1, 2, -2, 1/2, infinity                           F(5,3)
+ *     n = 8   0, 1, -1, 2, -2, 1/2, -1/2, infinity                     F(6,3), F(4,5)
+ *     n = 9   1/4, -1/4, 2/3, -2/3, 9/8, -9/8, 17/8, -17/8, infinity   F(7,3), F(6,4)
+ * Along an axis on which the kernel has length 1 there is nothing to transform (n = 1). Over all channels the products
+ * at one point are a product of matrices. The kernel's transform G g is made once, in double.
  *
- * The larger a tile, the fewer multiplications and digits. Errors were measured, in units of the largest output, as
- * 3.6e-6 of F(4,3) along both axes, 6.3e-6 of F(5,3), 1e-5 of F(6,3), and 5.1e-6 of F(4,5).
+ * The larger a tile, the fewer multiplications and digits. Errors of 512 channels of inputs that are not negative, the
+ * root of their mean square in units of the outputs' (test_conv_own.c measures them anew): a plain sum 0.3e-6, F(4,3)
+ * along both axes 0.8e-6, F(5,3) 3.0e-6, F(6,3) 3.6e-6, F(7,3) 9.0e-6. Points were looked for by trying out many: with
+ * n = 6, 1 and 2 instead of 2/3 and 3/2 had two and a half times the error; with n = 9, 0 and points that are not
+ * symmetric two to five times. Most of the error is that of long sums, which is why they are made in parts
+ * (MOST_TERMS).
  *
- * A kernel of length 7 is split: its first 4 taps and its last 3 are kernels of their own, F(5,4) with n = 8 and F(5,3)
- * with n = 7, whose points are the same but for one (-1/2). Their outputs are added, which at a common point is to add
- * the products: one sum over twice as many terms. That takes 3 multiplications an output where F(2,7) takes 4, and is
- * no less exact; F(3,7) (also 3) and F(6,4) + F(6,3) (2.8) lose digits. Measured likewise: F(3,7) 1.2e-5, F(6,4) and
- * F(6,3) 8e-6, F(2,7) 2.1e-6, F(5,4) + F(5,3) 1.5e-6, a plain sum 0.9e-6.
+ * A kernel of length 7 is split: its first 4 taps and its last 3 are kernels of their own, F(6,4) with n = 9 and F(6,3)
+ * at the same points but infinity. Their outputs are added, which at a common point is to add the products: one sum
+ * over twice as many terms. That takes 17/6 multiplications an output where F(2,7) takes 4 and F(3,7), less exact, 3.
+ * Errors of 192 channels, the largest in units of the largest output: 1.9e-6; of F(5,4) and F(5,3) at the points of
+ * n = 8, which take 3 multiplications, 1.4e-6.
  *
  * The formulas are Toom and Cook's: with M(x) = product over the finite points p of (x - p), row p of B^T holds the
  * coefficients of M(x) / (x - p), the last one those of M(x); row k of A^T holds p^k. */
@@ -23,23 +30,27 @@
 #include "engine/kernels_variant.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { MAX_POINTS = 8, MAX_TILE = 6 };
-/* Of a split kernel: taps of its first and second part, points of the second. */
-enum { SPLIT_TAPS = 4, SPLIT_REST = 3, SPLIT_POINTS = 7, SPLIT_OUTPUTS = 5 };
+enum { MAX_POINTS = 9, MAX_TILE = 7, MAX_KERNEL = 7 };
+/* Of a split kernel: taps and points of its first and second part. */
+enum { SPLIT_TAPS = 4, SPLIT_REST = 3, SPLIT_FIRST = 9, SPLIT_SECOND = 8, SPLIT_OUTPUTS = 6 };
 
 /* a + x * b */
 #define PLUS(a, x, b) VEC_FMA(VEC_SPLAT(x), b, a)
 
+/* Points p and -p, p * p = SQUARE: the polynomials M(x) / (x - p) and M(x) / (x + p) are (x + p) q(x^2) and
+ * (x - p) q(x^2), so that both values follow from one of the even inputs and one of the odd ones. */
+
+/* B^T d of the points 0, 2/3, -2/3, 3/2, -3/2, infinity: M(x) = x (x^2 - 4/9) (x^2 - 9/4). */
 INLINE void transform_6(vec d[6]) {
-    const vec even = PLUS(d[4], -4.0f, d[2]), odd = PLUS(d[3], -4.0f, d[1]);
-    const vec far_even = d[4] - d[2], far_odd = d[3] - d[1];
-    const vec first = PLUS(PLUS(d[4], -5.0f, d[2]), 4.0f, d[0]);
-    d[5] = PLUS(PLUS(d[5], -5.0f, d[3]), 4.0f, d[1]);
-    d[0] = first;
-    d[1] = even + odd;
-    d[2] = even - odd;
-    d[3] = PLUS(far_even, 2.0f, far_odd);
-    d[4] = PLUS(far_even, -2.0f, far_odd);
+    const float p = 2.0f / 3, q = 1.5f, sum = 97.0f / 36;
+    const vec even_p = PLUS(d[4], -q * q, d[2]), odd_p = PLUS(d[3], -q * q, d[1]);
+    const vec even_q = PLUS(d[4], -4.0f / 9, d[2]), odd_q = PLUS(d[3], -4.0f / 9, d[1]);
+    d[0] = PLUS(d[0] + d[4], -sum, d[2]);
+    d[5] = PLUS(d[1] + d[5], -sum, d[3]);
+    d[1] = PLUS(even_p, p, odd_p);
+    d[2] = PLUS(even_p, -p, odd_p);
+    d[3] = PLUS(even_q, q, odd_q);
+    d[4] = PLUS(even_q, -q, odd_q);
 }
 
 INLINE void transform_8(vec d[8]) {
@@ -75,34 +86,87 @@ INLINE void transform_7(vec d[7]) {
     d[6] = PLUS(far_even, -0.5f, odd);
 }
 
+/* (x^2 - S) (x^2 - T) (x^2 - U), the coefficients of x^0, x^2, x^4, and x^6 being a, b, c, and d. */
+#define CUBIC(S, T, U, a, b, c, d) \
+    PLUS(PLUS(PLUS(d, -((S) + (T) + (U)), c), (S) * (T) + (S) * (U) + (T) * (U), b), -(S) * (T) * (U), a)
+
+/* B^T d of the points 1/4, -1/4, 2/3, -2/3, 9/8, -9/8, 17/8, -17/8, and with n = 9 infinity. */
+INLINE void transform_8_or_9(size_t n, vec *d) {
+    const float p = 0.25f, q = 2.0f / 3, r = 1.125f, s = 2.125f, p2 = p * p, q2 = 4.0f / 9, r2 = r * r, s2 = s * s;
+    const vec odd_p = CUBIC(q2, r2, s2, d[1], d[3], d[5], d[7]), even_p = CUBIC(q2, r2, s2, d[0], d[2], d[4], d[6]);
+    const vec odd_q = CUBIC(p2, r2, s2, d[1], d[3], d[5], d[7]), even_q = CUBIC(p2, r2, s2, d[0], d[2], d[4], d[6]);
+    const vec odd_r = CUBIC(p2, q2, s2, d[1], d[3], d[5], d[7]), even_r = CUBIC(p2, q2, s2, d[0], d[2], d[4], d[6]);
+    const vec odd_s = CUBIC(p2, q2, r2, d[1], d[3], d[5], d[7]), even_s = CUBIC(p2, q2, r2, d[0], d[2], d[4], d[6]);
+    if (n == 9) d[8] = PLUS(CUBIC(q2, r2, s2, d[2], d[4], d[6], d[8]), -p2, even_p);
+    d[0] = PLUS(odd_p, p, even_p);
+    d[1] = PLUS(odd_p, -p, even_p);
+    d[2] = PLUS(odd_q, q, even_q);
+    d[3] = PLUS(odd_q, -q, even_q);
+    d[4] = PLUS(odd_r, r, even_r);
+    d[5] = PLUS(odd_r, -r, even_r);
+    d[6] = PLUS(odd_s, s, even_s);
+    d[7] = PLUS(odd_s, -s, even_s);
+}
+
 /* B^T d, in place. */
 INLINE void transform_input(size_t n, vec *d) {
     if (n == 6) transform_6(d);
     if (n == 7) transform_7(d);
     if (n == 8) transform_8(d);
+    if (n == 9) transform_8_or_9(9, d);
+}
+
+/* y0 .. y3 = A^T d of the points 0, 2/3, -2/3, 3/2, -3/2, infinity. */
+INLINE void outputs_of_6(vec d[6]) {
+    const float p = 2.0f / 3, q = 1.5f;
+    const vec sum_p = d[1] + d[2], difference_p = d[1] - d[2], sum_q = d[3] + d[4], difference_q = d[3] - d[4];
+    d[0] = d[0] + sum_p + sum_q;
+    d[1] = PLUS(p * difference_p, q, difference_q);
+    d[2] = PLUS(p * p * sum_p, q * q, sum_q);
+    d[3] = PLUS(PLUS(d[5], p * p * p, difference_p), q * q * q, difference_q);
+}
+
+/* The same of the points 0, 1, -1, 2, -2, 1/2, -1/2 (not with n = 7), infinity. */
+INLINE void outputs_of_7_or_8(size_t n, size_t m, vec *d) {
+    const vec sum_1 = d[1] + d[2], difference_1 = d[1] - d[2], sum_2 = d[3] + d[4], difference_2 = d[3] - d[4];
+    const vec sum_half = n == 8 ? d[5] + d[6] : d[5], difference_half = n == 8 ? d[5] - d[6] : d[5];
+    const vec last = d[n - 1];
+    d[0] = d[0] + sum_1 + sum_2 + sum_half;
+    d[1] = PLUS(PLUS(difference_1, 2.0f, difference_2), 0.5f, difference_half);
+    d[2] = PLUS(PLUS(sum_1, 4.0f, sum_2), 0.25f, sum_half);
+    d[3] = PLUS(PLUS(difference_1, 8.0f, difference_2), 0.125f, difference_half);
+    if (m >= 5) d[4] = PLUS(PLUS(sum_1, 16.0f, sum_2), 0.0625f, sum_half);
+    if (m == 6) d[5] = PLUS(PLUS(difference_1, 32.0f, difference_2), 0.03125f, difference_half);
+    d[m - 1] += last;
+}
+
+/* The same of the points 1/4, -1/4, 2/3, -2/3, 9/8, -9/8, 17/8, -17/8, infinity. */
+#define POWERS(k, a, b, c, d) \
+    PLUS(PLUS(PLUS(POWER(k, 0.25) * (a), POWER(k, 2.0 / 3), b), POWER(k, 1.125), c), POWER(k, 2.125), d)
+#define POWER(k, p) ((float)((k) == 1 ? (p) : (k) == 2 ? SQUARE(p) : (k) == 3 ? SQUARE(p) * (p) : \
+                             (k) == 4 ? SQUARE(SQUARE(p)) : (k) == 5 ? SQUARE(SQUARE(p)) * (p) : \
+                             SQUARE(SQUARE(p)) * SQUARE(p)))
+#define SQUARE(x) ((x) * (x))
+
+INLINE void outputs_of_9(size_t m, vec *d) {
+    const vec sum_p = d[0] + d[1], difference_p = d[0] - d[1], sum_q = d[2] + d[3], difference_q = d[2] - d[3];
+    const vec sum_r = d[4] + d[5], difference_r = d[4] - d[5], sum_s = d[6] + d[7], difference_s = d[6] - d[7];
+    const vec last = d[8];
+    d[0] = (sum_p + sum_q) + (sum_r + sum_s);
+    d[1] = POWERS(1, difference_p, difference_q, difference_r, difference_s);
+    d[2] = POWERS(2, sum_p, sum_q, sum_r, sum_s);
+    d[3] = POWERS(3, difference_p, difference_q, difference_r, difference_s);
+    d[4] = POWERS(4, sum_p, sum_q, sum_r, sum_s);
+    if (m >= 6) d[5] = POWERS(5, difference_p, difference_q, difference_r, difference_s);
+    if (m == 7) d[6] = POWERS(6, sum_p, sum_q, sum_r, sum_s);
+    d[m - 1] += last;
 }
 
 /* A^T d: the first m values of d become the outputs. */
 INLINE void transform_output(size_t n, size_t m, vec *d) {
-    if (n == 1) return;
-    const vec sum_1 = d[1] + d[2], difference_1 = d[1] - d[2], sum_2 = d[3] + d[4], difference_2 = d[3] - d[4];
-    const vec last = d[n - 1];
-    d[0] = d[0] + sum_1 + sum_2;
-    d[1] = PLUS(difference_1, 2.0f, difference_2);
-    if (m >= 4) {
-        d[2] = PLUS(sum_1, 4.0f, sum_2);
-        d[3] = PLUS(difference_1, 8.0f, difference_2);
-    }
-    if (n >= 7) {
-        const vec sum_half = n == 8 ? d[5] + d[6] : d[5], difference_half = n == 8 ? d[5] - d[6] : d[5];
-        d[0] += sum_half;
-        d[1] = PLUS(d[1], 0.5f, difference_half);
-        d[2] = PLUS(d[2], 0.25f, sum_half);
-        d[3] = PLUS(d[3], 0.125f, difference_half);
-        if (m >= 5) d[4] = PLUS(PLUS(sum_1, 16.0f, sum_2), 0.0625f, sum_half);
-        if (m == 6) d[5] = PLUS(PLUS(difference_1, 32.0f, difference_2), 0.03125f, difference_half);
-    }
-    d[m - 1] += last;
+    if (n == 6) outputs_of_6(d);
+    if (n == 7 || n == 8) outputs_of_7_or_8(n, m, d);
+    if (n == 9) outputs_of_9(m, d);
 }
 
 /* ------------------------------------------------------------------ one tile, one vector of channels */
@@ -113,20 +177,20 @@ typedef void transform_function(const float *in, size_t row_floats, size_t pixel
 INLINE void transform(size_t n_h, size_t n_w, const float *in, size_t row_floats, size_t pixel_floats, float *out,
                       size_t plane) {
     vec columns[MAX_POINTS * MAX_POINTS]; /* [n_w][n_h] */
-#pragma GCC unroll 8
+#pragma GCC unroll 9
     for (size_t j = 0; j < n_w; j++) {
         vec *column = columns + j * n_h;
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (size_t i = 0; i < n_h; i++) column[i] = VEC_LOAD(in + i * row_floats + j * pixel_floats);
         transform_input(n_h, column);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 9
     for (size_t i = 0; i < n_h; i++) {
         vec row[MAX_POINTS];
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (size_t j = 0; j < n_w; j++) row[j] = columns[j * n_h + i];
         transform_input(n_w, row);
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (size_t j = 0; j < n_w; j++) VEC_AT(out + (i * n_w + j) * plane) = row[j];
     }
 }
@@ -134,17 +198,17 @@ INLINE void transform(size_t n_h, size_t n_w, const float *in, size_t row_floats
 /* As transform along one axis, for a split kernel: planes of the first part's points, then of the second's. in:
  * SPLIT_OUTPUTS + 6 pixels, so many floats between them. */
 INLINE void transform_split(const float *in, size_t step, float *out, size_t plane) {
-    vec first[MAX_POINTS], second[SPLIT_POINTS];
-#pragma GCC unroll 8
-    for (size_t i = 0; i < MAX_POINTS; i++) first[i] = VEC_LOAD(in + i * step);
-#pragma GCC unroll 8
-    for (size_t i = 0; i < SPLIT_POINTS; i++) second[i] = VEC_LOAD(in + (SPLIT_TAPS + i) * step);
-    transform_8(first);
-    transform_7(second);
-#pragma GCC unroll 8
-    for (size_t i = 0; i < MAX_POINTS; i++) VEC_AT(out + i * plane) = first[i];
-#pragma GCC unroll 8
-    for (size_t i = 0; i < SPLIT_POINTS; i++) VEC_AT(out + (MAX_POINTS + i) * plane) = second[i];
+    vec first[SPLIT_FIRST], second[SPLIT_SECOND];
+#pragma GCC unroll 9
+    for (size_t i = 0; i < SPLIT_FIRST; i++) first[i] = VEC_LOAD(in + i * step);
+#pragma GCC unroll 9
+    for (size_t i = 0; i < SPLIT_SECOND; i++) second[i] = VEC_LOAD(in + (SPLIT_TAPS + i) * step);
+    transform_8_or_9(SPLIT_FIRST, first);
+    transform_8_or_9(SPLIT_SECOND, second);
+#pragma GCC unroll 9
+    for (size_t i = 0; i < SPLIT_FIRST; i++) VEC_AT(out + i * plane) = first[i];
+#pragma GCC unroll 9
+    for (size_t i = 0; i < SPLIT_SECOND; i++) VEC_AT(out + (SPLIT_FIRST + i) * plane) = second[i];
 }
 
 static void transform_1x7(const float *in, size_t row_floats, size_t pixel_floats, float *out, size_t plane) {
@@ -166,22 +230,22 @@ INLINE void finish(size_t n_h, size_t n_w, size_t m_h, size_t m_w, const float *
     const vec added = bias ? (vec)VEC_LOAD(bias) : (vec){0};
     const vec least = VEC_SPLAT(is_relu ? 0.0f : -INFINITY);
     vec rows[MAX_TILE * MAX_POINTS]; /* [n_w][m_h] */
-#pragma GCC unroll 8
+#pragma GCC unroll 9
     for (size_t j = 0; j < n_w; j++) {
         vec column[MAX_POINTS];
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (size_t i = 0; i < n_h; i++) column[i] = VEC_LOAD(in + (i * n_w + j) * plane);
         transform_output(n_h, m_h, column);
-#pragma GCC unroll 6
+#pragma GCC unroll 7
         for (size_t i = 0; i < m_h; i++) rows[j * m_h + i] = column[i];
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 7
     for (size_t i = 0; i < m_h; i++) {
         vec row[MAX_POINTS];
-#pragma GCC unroll 8
+#pragma GCC unroll 9
         for (size_t j = 0; j < n_w; j++) row[j] = rows[j * m_h + i];
         transform_output(n_w, m_w, row);
-#pragma GCC unroll 6
+#pragma GCC unroll 7
         for (size_t j = 0; j < m_w; j++) /* in this order NaN stays */
             VEC_AT(out + i * row_floats + j * pixel_floats) = VEC_MAX(least, row[j] + added);
     }
@@ -201,16 +265,18 @@ INLINE void finish(size_t n_h, size_t n_w, size_t m_h, size_t m_w, const float *
 TRANSFORM(3x3, 6, 6)
 TRANSFORM(3x3_large, 7, 7)
 TRANSFORM(8x8, 8, 8)
+TRANSFORM(9x9, 9, 9)
 TRANSFORM(1x3, 1, 6)
 TRANSFORM(3x1, 6, 1)
 FINISH(3x3, 6, 6, 4, 4)
 FINISH(3x3_large, 7, 7, 5, 5)
 FINISH(3x3_largest, 8, 8, 6, 6)
+FINISH(3x3_huge, 9, 9, 7, 7)
 FINISH(5x5, 8, 8, 4, 4)
 FINISH(1x3, 1, 6, 1, 4)
 FINISH(3x1, 6, 1, 4, 1)
-FINISH(1x7, 1, 8, 1, 5)
-FINISH(7x1, 8, 1, 5, 1)
+FINISH(1x7, 1, 9, 1, 6)
+FINISH(7x1, 9, 1, 6, 1)
 
 /* A tile has outputs m_h x m_w, found from inputs in_h x in_w by n_points products. */
 struct kind {
@@ -222,19 +288,21 @@ struct kind {
 static const struct kind KINDS[] = {{6, 6, 4, 4, 36, false, transform_3x3, finish_3x3},
                                     {7, 7, 5, 5, 49, false, transform_3x3_large, finish_3x3_large},
                                     {8, 8, 6, 6, 64, false, transform_8x8, finish_3x3_largest},
+                                    {9, 9, 7, 7, 81, false, transform_9x9, finish_3x3_huge},
                                     {8, 8, 4, 4, 64, false, transform_8x8, finish_5x5},
                                     {1, 6, 1, 4, 6, false, transform_1x3, finish_1x3},
                                     {6, 1, 4, 1, 6, false, transform_3x1, finish_3x1},
-                                    {1, 11, 1, 5, 8, true, transform_1x7, finish_1x7},
-                                    {11, 1, 5, 1, 8, true, transform_7x1, finish_7x1}};
+                                    {1, 12, 1, 6, 9, true, transform_1x7, finish_1x7},
+                                    {12, 1, 6, 1, 9, true, transform_7x1, finish_7x1}};
 
-/* Products at a point of a split kernel: of its first part, and of its second unless the point is that one's alone. */
-static size_t n_parts(const struct kind *kind, size_t point) { return kind->is_split && point != 6 ? 2 : 1; }
-
-/* The plane of the second part that goes with a plane of the first one. */
-static size_t second_plane(size_t point) { return MAX_POINTS + point - (point > 6); }
+/* Sums at a point of a split kernel go on with its second part, which has all points of the first one but infinity. */
+static bool has_second_part(const struct kind *kind, size_t point) { return kind->is_split && point < SPLIT_SECOND; }
 
 /* ------------------------------------------------------------------ a block of tiles */
+
+/* Terms of a sum that are added up before they are added to the others: of 512 at once, errors are twice as large.
+ * Parts half as long were slower by 3 %. */
+enum { MOST_TERMS = 128 };
 
 struct work {
     const struct conv_job *job;
@@ -297,28 +365,36 @@ static void transform_tile(const struct work *work, size_t tile, float *out) {
         kind->transform(work->patch + i, kind->in_w * width, width, out + first + i, work->in_plane);
 }
 
+/* products [n_tiles, out_row] (+)= transformed [n_tiles, in_c] * panel [in_c, PANEL], so many terms at a time. */
+static void multiply_panel(const struct work *work, struct gemm_block *block, const float *transformed,
+                           const float *panel, bool is_added) {
+    const size_t in_c = work->job->shape->in_c, n_parts = (in_c + MOST_TERMS - 1) / MOST_TERMS;
+    for (size_t part = 0, k = 0; part < n_parts; part++, k += block->n_k) {
+        block->n_k = (part + 1) * in_c / n_parts - k;
+        block->a = transformed + k;
+        block->panel = panel + k * PANEL;
+        block->is_added = is_added || part > 0;
+        KERNEL(kernel_gemm_block)(block);
+    }
+}
+
 static void multiply_points(const struct work *work, size_t n_tiles) {
     const struct conv_shape *shape = work->job->shape;
     const size_t n_panels = (shape->out_c + PANEL - 1) / PANEL, whole_c = (shape->out_c + LANES - 1) / LANES * LANES;
-    const float *panels = work->job->kernel;
-    for (size_t point = 0; point < work->kind->n_points; point++) {
-        struct gemm_block block = {
-            .n_rows = n_tiles,
-            .n_k = shape->in_c,
-            .n_runs = n_parts(work->kind, point),
-            .a = work->transformed + point * work->in_plane,
-            .a_stride = work->in_row,
-            .a_run = (second_plane(point) - point) * work->in_plane,
-            .c_stride = work->out_row,
-        };
-        for (size_t first = 0; first < shape->out_c; first += PANEL) {
-            block.n_columns = whole_c - first < PANEL ? whole_c - first : PANEL;
-            block.panel = panels + first * block.n_runs * shape->in_c;
-            block.c = work->products + point * work->out_plane + first;
-            KERNEL(kernel_gemm_block)(&block);
+    const float *panel = work->job->kernel;
+    struct gemm_block block = {.n_rows = n_tiles, .n_runs = 1, .a_stride = work->in_row, .c_stride = work->out_row};
+    for (size_t point = 0; point < work->kind->n_points; point++)
+        for (size_t i = 0; i < n_panels; i++) {
+            const float *transformed = work->transformed + point * work->in_plane;
+            block.n_columns = whole_c - i * PANEL < PANEL ? whole_c - i * PANEL : PANEL;
+            block.c = work->products + point * work->out_plane + i * PANEL;
+            multiply_panel(work, &block, transformed, panel, false);
+            panel += shape->in_c * PANEL;
+            if (!has_second_part(work->kind, point)) continue;
+            transformed = work->transformed + (SPLIT_FIRST + point) * work->in_plane;
+            multiply_panel(work, &block, transformed, panel, true);
+            panel += shape->in_c * PANEL;
         }
-        panels += n_panels * block.n_runs * shape->in_c * PANEL;
-    }
 }
 
 /* A tile that reaches beyond the picture, or channels that fill no vector: by way of whole ones. */
@@ -384,28 +460,33 @@ void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
 /* G [n, r] of one axis: row p has p^k / product over the other finite points q of (p - q); the last row, of infinity,
  * has the last coefficient alone. g: rows of row_length values. */
 static void make_g(size_t n, size_t r, double *g, size_t row_length) {
-    static const double points[MAX_POINTS - 1] = {0, 1, -1, 2, -2, 0.5, -0.5};
+    static const double points_6[] = {0, 2.0 / 3, -2.0 / 3, 1.5, -1.5}, points_8[] = {0, 1, -1, 2, -2, 0.5, -0.5},
+                        points_9[] = {0.25, -0.25, 2.0 / 3, -2.0 / 3, 1.125, -1.125, 2.125, -2.125};
+    const double *points = n == 6 ? points_6 : n == 9 ? points_9 : points_8; /* n = 7: all but the last of them */
     for (size_t i = 0; i + 1 < n; i++) {
         double value = 1;
         for (size_t j = 0; j + 1 < n; j++)
             if (j != i) value /= points[i] - points[j];
         for (size_t k = 0; k < r; k++, value *= points[i]) g[i * row_length + k] = value;
     }
-    g[(n - 1) * row_length + r - 1] = 1;
+    for (size_t k = 0; k < r; k++) g[(n - 1) * row_length + k] = k + 1 == r;
 }
 
 /* One axis' G [CONV_AXIS_PLANES(tile, r), r]. */
-static void make_axis(size_t tile, size_t r, double g[CONV_MAX_AXIS_PLANES * MAX_POINTS]) {
-    for (size_t i = 0; i < CONV_MAX_AXIS_PLANES * MAX_POINTS; i++) g[i] = 0;
+static void make_axis(size_t tile, size_t r, double g[CONV_MAX_AXIS_PLANES * MAX_KERNEL]) {
+    for (size_t i = 0; i < CONV_MAX_AXIS_PLANES * MAX_KERNEL; i++) g[i] = 0;
     if (!CONV_IS_SPLIT(r)) {
         make_g(tile + r - 1, r, g, r);
         return;
     }
-    make_g(MAX_POINTS, SPLIT_TAPS, g, r);
-    make_g(SPLIT_POINTS, SPLIT_REST, g + MAX_POINTS * r + SPLIT_TAPS, r);
+    make_g(SPLIT_FIRST, SPLIT_TAPS, g, r);
+    double rest[SPLIT_FIRST * SPLIT_REST]; /* with a row of infinity, which the second part does without */
+    make_g(SPLIT_FIRST, SPLIT_REST, rest, SPLIT_REST);
+    for (size_t i = 0; i < SPLIT_SECOND; i++)
+        for (size_t k = 0; k < SPLIT_REST; k++) g[(SPLIT_FIRST + i) * r + SPLIT_TAPS + k] = rest[i * SPLIT_REST + k];
 }
 
-enum { MAX_KERNEL = 7, MAX_PLANES = MAX_POINTS * MAX_POINTS };
+enum { MAX_PLANES = MAX_POINTS * MAX_POINTS };
 
 /* One input channel and one panel: from [r_h * r_w][PANEL] to planes [n_h * n_w][PANEL]. */
 static void transform_weights(size_t n_h, size_t r_h, const double *g_h, size_t n_w, size_t r_w, const double *g_w,
@@ -429,10 +510,9 @@ static void transform_weights(size_t n_h, size_t r_h, const double *g_h, size_t 
  * point by point, and of each panel first the one part and then the other. */
 static size_t weights_place(bool is_split, size_t plane, size_t panel, size_t n_panels) {
     if (!is_split) return plane * n_panels + panel;
-    const bool is_second = plane >= MAX_POINTS;
-    const size_t in_part = plane - (is_second ? MAX_POINTS : 0), point = in_part + (is_second && in_part == 6);
-    const size_t planes_before = 2 * point - (point > 6);
-    return planes_before * n_panels + (point == 6 ? panel : 2 * panel + is_second);
+    const bool is_second = plane >= SPLIT_FIRST;
+    const size_t point = plane - (is_second ? SPLIT_FIRST : 0);
+    return 2 * point * n_panels + (point < SPLIT_SECOND ? 2 * panel + is_second : panel);
 }
 
 void KERNEL(kernel_winograd_weights)(const struct conv_shape *shape, size_t tile_h, size_t tile_w, const float *kernel,
@@ -441,7 +521,7 @@ void KERNEL(kernel_winograd_weights)(const struct conv_shape *shape, size_t tile
     const size_t n_h = CONV_AXIS_PLANES(tile_h, r_h), n_w = CONV_AXIS_PLANES(tile_w, r_w);
     const size_t n_panels = (out_c + PANEL - 1) / PANEL;
     const bool is_split = CONV_IS_SPLIT(r_h) || CONV_IS_SPLIT(r_w);
-    double g_h[CONV_MAX_AXIS_PLANES * MAX_POINTS], g_w[CONV_MAX_AXIS_PLANES * MAX_POINTS];
+    double g_h[CONV_MAX_AXIS_PLANES * MAX_KERNEL], g_w[CONV_MAX_AXIS_PLANES * MAX_KERNEL];
     double weights[MAX_KERNEL * MAX_KERNEL * PANEL], planes[MAX_PLANES * PANEL];
     make_axis(tile_h, r_h, g_h);
     make_axis(tile_w, r_w, g_w);
