@@ -36,8 +36,10 @@ struct filtags_worker {
     size_t *first_map;     /* [max_batch * n_taps + 1] where those of a picture and tap begin; NULL unless wants_maps */
 };
 
-/* Execute one group for all pictures of the call. INTERNAL, MEMORY (inside oneDNN). */
-FILTAGS_MUST_USE filtags_status execute_group(struct filtags_worker *worker, const struct plan_group *group);
+/* Execute one group for pictures [first, end) of the call: for all of them where it is one of those behind
+ * plan.n_alone. INTERNAL, MEMORY (inside oneDNN). */
+FILTAGS_MUST_USE filtags_status execute_group(struct filtags_worker *worker, const struct plan_group *group,
+                                              size_t first, size_t end);
 
 /* A node's output for one picture. */
 float *execute_output(const struct filtags_worker *worker, int node, size_t image);

@@ -23,7 +23,9 @@ float *execute_output(const struct filtags_worker *worker, int node, size_t imag
     /* The plan never writes to the caller's pictures. */
     if (place->storage == PLAN_INPUT_STORAGE) return (float *)worker->images + image * image_stride(worker, node);
     const struct plan_storage *storage = &plan->storages[place->storage];
-    float *values = worker->arena + storage->offset * worker->n_images + image * storage->n_floats;
+    float *values = worker->arena + storage->offset;
+    if (storage->is_passed_on)
+        values = worker->arena + plan->shared_floats + storage->offset * worker->n_images + image * storage->n_floats;
     if (place->storage == worker->passing_storage) /* may begin in front of the arena, but is not read there */
         values = (float *)((uintptr_t)values - worker->passed_floats * sizeof *values);
     return values + place->first_channel;
@@ -357,7 +359,8 @@ static void execute_own_conv(struct filtags_worker *worker, const struct plan_gr
     finish_taps(worker, group, image);
 }
 
-static void execute_own_convs(struct filtags_worker *worker, const struct plan_group *group) {
+static void execute_own_convs(struct filtags_worker *worker, const struct plan_group *group, size_t first,
+                              size_t end) {
     const struct filtags_engine *engine = worker->engine;
     const struct plan_step *root = &engine->plan.steps[group->first_step];
     const struct conv_own *conv = engine->prepared[root->node].own;
@@ -372,20 +375,20 @@ static void execute_own_convs(struct filtags_worker *worker, const struct plan_g
         call.n_units = conv->n_units;
         conv_own_run(conv, engine->kernels, &call, worker->scratchpad);
     }
-    for (size_t image = 0; image < worker->n_images; image++) {
+    for (size_t image = first; image < end; image++) {
         if (conv->is_layer_wide) execute_all_strips(worker, group, image);
         else execute_own_conv(worker, group, image, &call);
     }
 }
 
-filtags_status execute_group(struct filtags_worker *worker, const struct plan_group *group) {
+filtags_status execute_group(struct filtags_worker *worker, const struct plan_group *group, size_t first, size_t end) {
     const struct plan_step *root = &worker->engine->plan.steps[group->first_step];
     if (worker->engine->prepared[root->node].own) {
-        execute_own_convs(worker, group);
+        execute_own_convs(worker, group, first, end);
         return FILTAGS_OK;
     }
     if (group->is_batched) execute_dense(worker, &worker->engine->graph->nodes[root->node], root->node, 0, true);
-    for (size_t image = 0; image < worker->n_images; image++) {
+    for (size_t image = first; image < end; image++) {
         if (!group->is_batched && !root->is_pointwise && !group->is_root_done) {
             filtags_status status = execute_root(worker, root, image);
             if (status != FILTAGS_OK) return status;

@@ -193,14 +193,16 @@ static void assign_places(struct placer *placer) {
     }
 }
 
-/* The lowest place where a storage overlaps none of those that have one and are in use at the same time. */
+/* The lowest place where a storage overlaps none of those that have one and are in use at the same time. Of the
+ * groups that run picture by picture, whatever is passed on is in use until their end. */
 static size_t free_offset(const struct plan *plan, const bool *is_placed, const struct plan_storage *wanted) {
     size_t offset = 0;
     for (bool has_moved = true; has_moved;) {
         has_moved = false;
         for (size_t i = 0; i < plan->n_storages; i++) {
             const struct plan_storage *other = &plan->storages[i];
-            if (!is_placed[i] || other->last_group < wanted->first_group || other->first_group > wanted->last_group)
+            if (!is_placed[i] || other->is_passed_on != wanted->is_passed_on ||
+                other->last_group < wanted->first_group || other->first_group > wanted->last_group)
                 continue;
             if (offset >= other->offset + other->n_floats || offset + wanted->n_floats <= other->offset) continue;
             offset = other->offset + other->n_floats;
@@ -221,10 +223,11 @@ static filtags_status place_storages(struct plan *plan) {
                 (largest == PLAN_INPUT_STORAGE || plan->storages[i].n_floats > plan->storages[largest].n_floats))
                 largest = i;
         struct plan_storage *storage = &plan->storages[largest];
+        storage->is_passed_on = storage->last_group >= plan->n_alone;
         storage->offset = free_offset(plan, is_placed, storage);
         is_placed[largest] = true;
-        if (storage->offset + storage->n_floats > plan->arena_floats)
-            plan->arena_floats = storage->offset + storage->n_floats;
+        size_t *n_floats = storage->is_passed_on ? &plan->picture_floats : &plan->shared_floats;
+        if (storage->offset + storage->n_floats > *n_floats) *n_floats = storage->offset + storage->n_floats;
     }
     free(is_placed);
     return FILTAGS_OK;
@@ -261,6 +264,21 @@ static void find_passing(struct placer *placer) {
     }
 }
 
+/* ------------------------------------------------------------------ picture by picture */
+
+/* Not a group that takes all pictures at once, nor one whose weights fill a cache (32 MB): between groups of another
+ * picture it would have to read them from memory again. */
+static bool runs_alone(const struct placer *placer, const struct plan_group *group) {
+    enum { MOST_WEIGHTS = 8 << 20 };
+    const struct conv_own *conv = placer->prepared[placer->plan->steps[group->first_step].node].own;
+    return !group->is_batched && !(conv && (conv->is_layer_wide || conv->n_weights > MOST_WEIGHTS));
+}
+
+static void find_alone(struct placer *placer) {
+    struct plan *plan = placer->plan;
+    while (plan->n_alone < plan->n_groups && runs_alone(placer, &plan->groups[plan->n_alone])) plan->n_alone++;
+}
+
 /* ------------------------------------------------------------------ all of it */
 
 static filtags_status allocate(struct placer *placer) {
@@ -292,6 +310,7 @@ filtags_status place_outputs(struct plan *plan, const struct prepared *prepared)
         lay_branches(&placer);
         assign_places(&placer);
         find_passing(&placer);
+        find_alone(&placer);
         status = place_storages(plan);
     }
     free(placer.step_of);

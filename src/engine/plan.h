@@ -3,7 +3,12 @@
  * A step is one node of the graph. Steps are put together in groups: a root, which needs whole inputs (a convolution, a
  * pooling, ...), and the pointwise steps behind it (activation, batch normalization, the addition of a shortcut,
  * ...). A group runs picture by picture: first the root, then all pointwise steps and taps on one strip of pixels
- * after the other, while the strip is in cache. Only dense layers on vectors run all pictures at once. */
+ * after the other, while the strip is in cache. Only dense layers on vectors, and convolutions of large weights and
+ * small maps, run all pictures at once.
+ *
+ * The first groups have the largest maps and the smallest weights: all of them run for one picture before the next
+ * one's turn, so that there is one set of those maps, and it stays in cache. The others run for all pictures, group by
+ * group. */
 #ifndef FILTAGS_ENGINE_PLAN_H
 #define FILTAGS_ENGINE_PLAN_H
 
@@ -49,7 +54,8 @@ struct plan_group {
 /* A block of memory that nodes share one after another, or beside one another as the branches of a concatenation. */
 struct plan_storage {
     size_t n_floats;              /* one picture's, a multiple of 16 */
-    size_t offset;                /* of one picture's share, in floats; n pictures begin at offset * n */
+    bool is_passed_on;            /* each picture has one; else all of them share it, one after another */
+    size_t offset;                /* floats; where each has one, n pictures' begin at shared_floats + offset * n */
     size_t first_group, last_group; /* groups in which it is in use */
 };
 
@@ -74,7 +80,9 @@ struct plan {
     struct plan_place *places;    /* [n_nodes] */
     struct plan_storage *storages;
     size_t n_storages;
-    size_t arena_floats;          /* for one picture */
+    size_t n_alone;               /* groups that run picture by picture */
+    size_t shared_floats;         /* of memory, that all pictures share */
+    size_t picture_floats;        /* and for each of them */
     size_t max_channels;          /* most channels of any output */
 };
 

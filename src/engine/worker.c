@@ -27,11 +27,12 @@ filtags_status filtags_worker_create(filtags_engine *engine, filtags_worker **wo
         if (!made->first_map) goto fail;
     }
     if (!engine->is_reference) {
-        if (plan->arena_floats && engine->max_batch > SIZE_MAX / sizeof(float) / plan->arena_floats) {
+        const size_t most = SIZE_MAX / sizeof(float) - plan->shared_floats;
+        if (plan->picture_floats && engine->max_batch > most / plan->picture_floats) {
             error_out_of_memory(SIZE_MAX);
             goto fail;
         }
-        made->arena = block_new(plan->arena_floats * engine->max_batch, sizeof *made->arena);
+        made->arena = block_new(plan->shared_floats + plan->picture_floats * engine->max_batch, sizeof *made->arena);
         made->scratchpad = block_new(engine->scratchpad_bytes, 1);
         if (!made->arena || !made->scratchpad) goto fail;
         status = conv_stream_create(engine->library, &made->stream);
@@ -60,8 +61,11 @@ void filtags_worker_destroy(filtags_worker *worker) {
 static filtags_status run_groups(struct filtags_worker *worker) {
     const struct plan *plan = &worker->engine->plan;
     filtags_status status = FILTAGS_OK;
-    for (size_t g = 0; g < plan->n_groups && status == FILTAGS_OK; g++)
-        status = execute_group(worker, &plan->groups[g]);
+    for (size_t image = 0; image < worker->n_images; image++)
+        for (size_t g = 0; g < plan->n_alone && status == FILTAGS_OK; g++)
+            status = execute_group(worker, &plan->groups[g], image, image + 1);
+    for (size_t g = plan->n_alone; g < plan->n_groups && status == FILTAGS_OK; g++)
+        status = execute_group(worker, &plan->groups[g], 0, worker->n_images);
     return status;
 }
 

@@ -485,6 +485,17 @@ static void same_bits_for_poolings(void **state) {
     assert_true(n_pooled > 0);
 }
 
+/* How many groups run picture by picture, and that all pictures share their memory. */
+static void check_alone(struct network *network, size_t n_alone) {
+    filtags_engine *engine = network_engine(network, (filtags_engine_options){.wants_output = true, .max_batch = 2});
+    const struct plan *plan = &engine->plan;
+    assert_int_equal(plan->n_alone, n_alone);
+    for (size_t i = 1; i < plan->n_storages; i++)
+        assert_int_equal(plan->storages[i].is_passed_on, plan->storages[i].last_group >= n_alone);
+    assert_true(plan->picture_floats > 0);
+    filtags_engine_destroy(engine);
+}
+
 /* Convolutions with so many weights that they run for all pictures at once, and what is fused behind them. */
 static void same_bits_for_large_layers(void **state) {
     (void)state;
@@ -501,6 +512,7 @@ static void same_bits_for_large_layers(void **state) {
     node = add_padding(&network, add_relu(&network, add_batch_norm(&network, node)), OP_PAD, one);
     add_conv(&network, node, window_of(1, 7, 1, 1, NO_PADDING), 1, 40, true);
     check_network(&network, "large layers");
+    check_alone(&network, 2); /* that of the input, and the first convolution */
     float *images = random_values(&network.random, N_IMAGES * N_INPUTS, 1, 0);
     /* the convolutions and their normalizations are layers that come out as they are in between, or not at all */
     static const size_t choices[][2] = {{10, 12}, {3, 12}, {4, 12}, {2, 5}, {9, 10}};
