@@ -246,6 +246,9 @@ class FilTags(Contender):
         return self.network.run(paths=paths)
 
 
+# for each thread, before time counts: enough to touch all memory that a way's batches, streams or threads need
+WARM_PICTURES = 8
+
 CONTENDERS = {"scripts": Scripts, "tensorflow": TensorFlow, "openvino-latency": OpenVino,
               "openvino-throughput": OpenVinoThroughput, "onnxruntime": OnnxRuntime, "pytorch": PyTorch,
               "pytorch-compiled": PyTorchCompiled, "filtags": FilTags}
@@ -270,8 +273,9 @@ def main():
     contender = CONTENDERS[options.name](options)
     paths = list_pictures(options)
     tensors = contender.stack(paths)
-    warm = contender.run_plain(tensors[:max(options.batch, 1)])
-    contender.run_decode(paths[:max(options.batch, 1)])
+    n_warm = max(options.batch, WARM_PICTURES * options.threads)
+    warm = contender.run_plain(tensors[:n_warm])
+    contender.run_decode(paths[:n_warm])
 
     def tell(**values):
         print(json.dumps(values), file=lines, flush=True)

@@ -118,7 +118,7 @@ struct field {
 
 static void tap(const struct field *field, const float *values, size_t n_pixels) {
     float range[2] = {INFINITY, -INFINITY};
-    field->kernels->tap(values, n_pixels, field->shape.out_c, field->sums, range);
+    field->kernels->tap(values, field->shape.out_c, n_pixels, field->shape.out_c, field->sums, range);
 }
 
 static void run_own(const struct field *field, const struct contender *contender) {

@@ -16,7 +16,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NETWORKS = ("VGG16,VGG19,InceptionV3,ResNet50,ResNet101,ResNet152,ResNet50V2,ResNet101V2,ResNet152V2,"
             "InceptionResNetV2,grid")
-ISAS = {"portable": (1, 2), "avx2": (4, 4), "avx512": (4, 4)}  # micro-batch, rounds
+ISAS = {"portable": (1, 4), "avx2": (4, 8), "avx512": (4, 8)}  # micro-batch, rounds
 COUNTS = ("product", "input", "output", "weight")
 UNIT = 1000  # of a multiply-add of this way:
 UNIT_WAY = "product"
@@ -77,15 +77,18 @@ def measure(program, isa):
     return run.stdout
 
 
-def read_samples(text):
-    """{way: [(ms, counts)]} of what conv_time printed."""
-    samples = {}
-    for line in text.splitlines():
-        if line.startswith("#"):
+def read_samples(texts):
+    """{way: [(ms, counts)]} of what conv_time printed; where it has run several times, the least of each shape."""
+    least = {}
+    for line in "\n".join(texts).splitlines():
+        if not line or line.startswith("#"):
             continue
         fields = line.split("\t")
-        counts = [int(value) for value in fields[5:9]]
-        samples.setdefault(fields[3], []).append((float(fields[4]), counts))
+        key, ms = (fields[3], *fields[1:3], *map(int, fields[5:9])), float(fields[4])
+        least[key] = min(ms, least.get(key, ms))
+    samples = {}
+    for (way, _, _, *counts), ms in least.items():
+        samples.setdefault(way, []).append((ms, counts))
     return samples
 
 
@@ -137,8 +140,9 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench costs", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/bench/conv_time", help="default: %(default)s")
-    parser.add_argument("--measured", metavar="FOLDER", type=pathlib.Path,
-                        help="read there what conv_time printed (ISA.tsv) instead of measuring")
+    parser.add_argument("--measured", metavar="FOLDER", type=pathlib.Path, nargs="+",
+                        help="read there what conv_time printed (ISA.tsv) instead of measuring; of several "
+                        "measurements the least times count")
     parser.add_argument("--keep", metavar="FOLDER", type=pathlib.Path, help="write what conv_time prints there")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "src/engine/conv_costs.c")
     options = parser.parse_args()
@@ -146,13 +150,13 @@ def main():
     try:
         for isa in ISAS:
             if options.measured:
-                text = (options.measured / f"{isa}.tsv").read_text(encoding="utf-8")
+                texts = [(folder / f"{isa}.tsv").read_text(encoding="utf-8") for folder in options.measured]
             else:
-                text = measure(options.program, isa)
+                texts = [measure(options.program, isa)]
             if options.keep:
                 options.keep.mkdir(parents=True, exist_ok=True)
-                (options.keep / f"{isa}.tsv").write_text(text, encoding="utf-8")
-            tables[isa] = fit_all(isa, read_samples(text), way_names())
+                (options.keep / f"{isa}.tsv").write_text("".join(texts), encoding="utf-8")
+            tables[isa] = fit_all(isa, read_samples(texts), way_names())
     except (Error, OSError) as error:
         sys.exit(f"costs.py: {error}")
     options.out.write_text(source(tables), encoding="utf-8")

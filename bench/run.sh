@@ -4,7 +4,7 @@
 #               bench/bench.py; its options follow, such as --networks ResNet50 --rounds 3 --pictures 16
 #   quick       the demo's time a picture and where it goes: bench/quick.sh
 #   costs       times every way to compute every convolution, and makes the table by which src/engine/conv_way.c
-#               chooses, conv_costs.c, for this processor: bench/costs.py. Half an hour, on a machine that rests
+#               chooses, conv_costs.c, for this processor: bench/costs.py. A few minutes, on a machine that rests
 #   scale       1,000 classes, 1.28 million files, --store: bench/scale.py
 #
 # The others live in a virtual environment in FILTAGS_BENCH_CACHE, by default filtags-bench in the user's cache folder,

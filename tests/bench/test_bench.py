@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 import bench  # noqa: E402
 import bench_tables  # noqa: E402
+import costs  # noqa: E402
 import filtags_library  # noqa: E402
 import roofline  # noqa: E402
 
@@ -273,3 +274,24 @@ def test_pytorch_that_cannot_be_had(tmp_path):
     assert "PyTorch can't be installed here: measured without it" in said or "needs 8 GB" in said
     assert f"bench.py --cache {peers.parent} --rounds 2" in calls
     assert ("pip" in calls) == (peers / "no-torch").exists()
+
+
+# ---------------------------------------------------------------- the table of costs
+
+def test_of_several_measurements_the_least_times_count():
+    head = "# avx2, batch 4, one thread\n# uses\tshape\twindow\tway\tms\tproducts\tinputs\toutputs\tweights\n"
+    shape = "1\t8x8x16>8x8x16\t3x3/1\t"
+    first = f"{head}{shape}gathered\t2.5\t10\t20\t30\t40\n{shape}rows\t2.0\t1\t2\t3\t4\n"
+    second = first.replace("2.5", "2.25").replace("2.0", "3.0")
+    assert costs.read_samples([first, second]) == {"gathered": [(2.25, [10, 20, 30, 40])],
+                                                   "rows": [(2.0, [1, 2, 3, 4])]}
+    assert costs.read_samples([first])["gathered"] == [(2.5, [10, 20, 30, 40])]
+
+
+def test_costs_are_found_again():
+    """Times made of costs: those are fitted."""
+    counts = [[1000 * a, 100 * b, 10 * c, d] for a in (1, 5, 9) for b in (1, 7) for c in (2, 5) for d in (1, 50)]
+    wanted = [0.002, 0.05, 0.3, 0.0]
+    found, error = costs.fit([(sum(cost * n for cost, n in zip(wanted, row)), row) for row in counts])
+    assert found == pytest.approx(wanted, abs=1e-6)
+    assert error < 1e-6
