@@ -112,6 +112,21 @@ static void activations(void **state) {
         }
 }
 
+/* Averages in padding on all sides, of whole vectors of channels. */
+static void pools_of_3(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 81; i++)
+        for (size_t w = 1; w <= 5; w++) {
+            const struct padding padding = {i % 3, i / 3 % 3, i / 9 % 3, i / 27};
+            struct network network;
+            if (w + padding.left + padding.right < 3) continue;
+            const int input = network_start(&network, (uint32_t)(i + w), shape_3(4, w, 48));
+            add_pool(&network, input, OP_AVG_POOL, window_of(3, 3, 1, 1, padding));
+            check_network(&network, "average of 3x3");
+            network_free(&network);
+        }
+}
+
 static void pools(void **state) {
     (void)state;
     for (int op = OP_MAX_POOL; op <= OP_AVG_POOL; op++)
@@ -691,7 +706,7 @@ int main(void) {
                                        cmocka_unit_test(conv_groups),
                                        cmocka_unit_test(dense),
                                        cmocka_unit_test(activations),
-                                       cmocka_unit_test(pools),
+                                       cmocka_unit_test(pools), cmocka_unit_test(pools_of_3),
                                        cmocka_unit_test(moves),
                                        cmocka_unit_test(broadcasting),
                                        cmocka_unit_test(taps),
