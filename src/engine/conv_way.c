@@ -8,16 +8,17 @@ static size_t ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
  * much cheaper: its cost is taken for `price` percent. The largest multiplies the weights by nine, which is too much
  * memory to be spent on maps of a few tiles (VGG16's last convolutions would take 255 MB). */
 static const struct winograd {
-    size_t kernel_h, kernel_w;
+    size_t kernel_h, kernel_w, stride;
     struct conv_tile tile;
     unsigned price;
     size_t least_tiles;
-} WINOGRAD[] = {{3, 3, {4, 4}, 100, 1}, {3, 3, {5, 5}, 108, 1}, {3, 3, {6, 6}, 108, 1}, {3, 3, {7, 7}, 108, 9},
-                {5, 5, {4, 4}, 100, 1}, {1, 3, {1, 4}, 100, 1}, {3, 1, {4, 1}, 100, 1}, {1, 7, {1, 6}, 100, 1},
-                {7, 1, {6, 1}, 100, 1}};
+} WINOGRAD[] = {{3, 3, 1, {4, 4}, 100, 1}, {3, 3, 1, {5, 5}, 108, 1}, {3, 3, 1, {6, 6}, 108, 1},
+                {3, 3, 1, {7, 7}, 108, 9}, {5, 5, 1, {4, 4}, 100, 1}, {1, 3, 1, {1, 4}, 100, 1},
+                {3, 1, 1, {4, 1}, 100, 1}, {1, 7, 1, {1, 6}, 100, 1}, {7, 1, 1, {6, 1}, 100, 1},
+                {3, 3, 2, {3, 3}, 100, 1}, {3, 3, 2, {4, 4}, 100, 1}};
 
 bool conv_way_is_winograd(enum conv_way way) {
-    return way >= CONV_WAY_WINOGRAD_3X3 && way <= CONV_WAY_WINOGRAD_7X1;
+    return way >= CONV_WAY_WINOGRAD_3X3 && way <= CONV_WAY_WINOGRAD_STRIDED_LARGE;
 }
 
 static const struct winograd *winograd_of(enum conv_way way) { return &WINOGRAD[way - CONV_WAY_WINOGRAD_3X3]; }
@@ -32,7 +33,7 @@ const char *conv_way_name(enum conv_way way) {
     static const char *const names[] = {
         "product", "gathered", "rows", "winograd_3x3", "winograd_3x3_large", "winograd_3x3_largest",
         "winograd_3x3_huge", "winograd_5x5", "winograd_1x3", "winograd_3x1", "winograd_1x7", "winograd_7x1",
-        "onednn_1x1", "onednn_1x1_strided", "onednn_few", "onednn"};
+        "winograd_strided", "winograd_strided_large", "onednn_1x1", "onednn_1x1_strided", "onednn_few", "onednn"};
     return way < CONV_N_WAYS ? names[way] : "none";
 }
 
@@ -63,8 +64,8 @@ static size_t count_tiles(const struct winograd *winograd, const struct conv_sha
 
 static bool fits_winograd(const struct winograd *winograd, const struct conv_shape *shape) {
     const struct window *window = &shape->window;
-    return winograd->kernel_h == window->kernel_h && winograd->kernel_w == window->kernel_w && !is_strided(window) &&
-           !is_dilated(window);
+    return winograd->kernel_h == window->kernel_h && winograd->kernel_w == window->kernel_w &&
+           winograd->stride == window->stride_h && winograd->stride == window->stride_w && !is_dilated(window);
 }
 
 static enum conv_way onednn_way(const struct conv_shape *shape) {
@@ -95,10 +96,9 @@ struct conv_counts conv_way_count(enum conv_way way, const struct conv_shape *sh
     if (conv_way_is_winograd(way)) {
         const struct winograd *winograd = winograd_of(way);
         const struct conv_tile tile = winograd->tile;
-        const bool is_split = CONV_IS_SPLIT(window->kernel_h) || CONV_IS_SPLIT(window->kernel_w);
         const uint64_t n_tiles = count_tiles(winograd, shape);
         const uint64_t n_planes = CONV_PLANES(tile.h, tile.w, *window), n_inputs = n_planes * n_tiles * shape->in_c;
-        const uint64_t n_points = is_split ? n_planes / 2 + 1 : n_planes; /* all but one are of both parts */
+        const uint64_t n_points = CONV_POINTS(tile.h, tile.w, *window);
         return (struct conv_counts){n_inputs * columns, n_inputs, n_points * n_tiles * shape->out_c,
                                     n_planes * shape->in_c * columns};
     }
@@ -113,10 +113,16 @@ struct conv_counts conv_way_count(enum conv_way way, const struct conv_shape *sh
  */
 enum { ONEDNN_PRICE = 105 };
 
+/* Whether there are tiles enough, and channels: a product of a few terms is all storing, of which the table knows
+ * little. */
+static bool is_worth_it(const struct winograd *winograd, const struct conv_shape *shape) {
+    enum { LEAST_CHANNELS = 8 };
+    return count_tiles(winograd, shape) >= winograd->least_tiles && shape->in_c >= LEAST_CHANNELS;
+}
+
 uint64_t conv_way_cost(enum conv_way way, const struct conv_shape *shape, const struct kernels *kernels) {
     const struct conv_cost *cost = &conv_costs_for(kernels->isa)[way];
-    if (conv_way_is_winograd(way) && count_tiles(winograd_of(way), shape) < winograd_of(way)->least_tiles)
-        return CONV_TOO_MUCH;
+    if (conv_way_is_winograd(way) && !is_worth_it(winograd_of(way), shape)) return CONV_TOO_MUCH;
     const struct conv_counts counts = conv_way_count(way, shape, kernels);
     const uint64_t sum = counts.products * cost->product + counts.inputs * cost->input +
                          counts.outputs * cost->output + counts.weights * cost->weight;

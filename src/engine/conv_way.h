@@ -23,6 +23,8 @@ enum conv_way {
     CONV_WAY_WINOGRAD_3X1,
     CONV_WAY_WINOGRAD_1X7,
     CONV_WAY_WINOGRAD_7X1,
+    CONV_WAY_WINOGRAD_STRIDED, /* 3x3 at stride 2 */
+    CONV_WAY_WINOGRAD_STRIDED_LARGE,
     CONV_WAY_ONEDNN_1X1,    /* oneDNN, which has several kernels too */
     CONV_WAY_ONEDNN_1X1_STRIDED,
     CONV_WAY_ONEDNN_FEW,    /* few input channels */

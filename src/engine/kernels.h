@@ -56,12 +56,20 @@ struct conv_job {
 /* A product's sums of more terms than this are stored and taken up again, so that the weights in use stay in cache. */
 enum { CONV_BLOCK_TERMS = 512 };
 
-/* Winograd: values that a tile's inputs are transformed to, along an axis and in all. A kernel of 7 is split in two
- * (kernels_winograd.c). */
-#define CONV_IS_SPLIT(kernel) ((kernel) == 7)
-#define CONV_AXIS_PLANES(tile, kernel) ((tile) + (kernel) - 1 + (CONV_IS_SPLIT(kernel) ? (tile) - 1 : 0))
-#define CONV_PLANES(tile_h, tile_w, window) \
-    (CONV_AXIS_PLANES(tile_h, (window).kernel_h) * CONV_AXIS_PLANES(tile_w, (window).kernel_w))
+/* Winograd: points at which a tile's products are made, along an axis and in all; values that its inputs are
+ * transformed to, one for each point and part of the kernel. A kernel of 7 has two parts, and so has one of 3 at
+ * stride 2 (kernels_winograd.c). */
+#define CONV_AXIS_POINTS(tile, kernel, stride) \
+    ((stride) == 2 ? (tile) + 1 : (kernel) == 7 ? (tile) + 3 : (tile) + (kernel) - 1)
+#define CONV_AXIS_PLANES(tile, kernel, stride) \
+    (CONV_AXIS_POINTS(tile, kernel, stride) * ((stride) == 2 || (kernel) == 7 ? 2 : 1) - \
+     ((stride) == 2 || (kernel) == 7 ? 1 : 0))
+#define CONV_POINTS(tile_h, tile_w, window)                              \
+    (CONV_AXIS_POINTS(tile_h, (window).kernel_h, (window).stride_h) * \
+     CONV_AXIS_POINTS(tile_w, (window).kernel_w, (window).stride_w))
+#define CONV_PLANES(tile_h, tile_w, window)                              \
+    (CONV_AXIS_PLANES(tile_h, (window).kernel_h, (window).stride_h) * \
+     CONV_AXIS_PLANES(tile_w, (window).kernel_w, (window).stride_w))
 enum { CONV_MAX_AXIS_PLANES = 17 };
 
 struct pool_shape {

@@ -1,7 +1,9 @@
-/* Winograd's convolution at stride 1: fewer multiplications for the price of two small transforms.
+/* Winograd's convolution: fewer multiplications for the price of two small transforms.
  *
  * Along each axis a tile of m outputs of a kernel of length r is found from n = m + r - 1 inputs d by multiplying at n
  * points: y = A^T [(G g) * (B^T d)]. A and B depend on n's points alone, which are
+ *     n = 4   0, 1, -1, infinity                                       F(3,2)
+ *     n = 5   1/2, -1/2, 3/2, -3/2, infinity                           F(4,2)
  *     n = 6   0, 2/3, -2/3, 3/2, -3/2, infinity                        F(4,3)
  *     n = 7   0, 1, -1, 2, -2, 1/2, infinity                           F(5,3)
  *     n = 8   0, 1, -1, 2, -2, 1/2, -1/2, infinity                     F(6,3), F(4,5)
@@ -22,6 +24,10 @@
  * Errors of 192 channels, the largest in units of the largest output: 1.9e-6; of F(5,4) and F(5,3) at the points of
  * n = 8, which take 3 multiplications, 1.4e-6.
  *
+ * At stride 2 a kernel of length 3 has two parts likewise: its first and last tap see the even inputs, F(3,2) or
+ * F(4,2), and the one between them the odd ones. Along both axes that is 49/9 or 81/16 multiplications an output
+ * instead of 9, and as exact as a plain sum: 0.3e-6 and 0.5e-6.
+ *
  * The formulas are Toom and Cook's: with M(x) = product over the finite points p of (x - p), row p of B^T holds the
  * coefficients of M(x) / (x - p), the last one those of M(x); row k of A^T holds p^k. */
 #include <math.h>
@@ -30,15 +36,33 @@
 #include "engine/kernels_variant.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { MAX_POINTS = 9, MAX_TILE = 7, MAX_KERNEL = 7 };
-/* Of a split kernel: taps and points of its first and second part. */
-enum { SPLIT_TAPS = 4, SPLIT_REST = 3, SPLIT_FIRST = 9, SPLIT_SECOND = 8, SPLIT_OUTPUTS = 6 };
+enum { MAX_POINTS = 9, MAX_TILE = 7, MAX_KERNEL = 7, MAX_INPUTS = 12 };
 
 /* a + x * b */
 #define PLUS(a, x, b) VEC_FMA(VEC_SPLAT(x), b, a)
 
-/* Points p and -p, p * p = SQUARE: the polynomials M(x) / (x - p) and M(x) / (x + p) are (x + p) q(x^2) and
+/* Points p and -p: the polynomials M(x) / (x - p) and M(x) / (x + p) are (x + p) q(x^2) and
  * (x - p) q(x^2), so that both values follow from one of the even inputs and one of the odd ones. */
+
+/* B^T d of the points 0, 1, -1, and with n = 4 infinity: M(x) = x (x^2 - 1). */
+INLINE void transform_3_or_4(size_t n, vec *d) {
+    const vec first = d[2] - d[0], second = d[2] + d[1], third = d[2] - d[1];
+    if (n == 4) d[3] = d[3] - d[1];
+    d[0] = first;
+    d[1] = second;
+    d[2] = third;
+}
+
+/* B^T d of the points 1/2, -1/2, 3/2, -3/2, and with n = 5 infinity: M(x) = (x^2 - 1/4) (x^2 - 9/4). */
+INLINE void transform_4_or_5(size_t n, vec *d) {
+    const vec even_p = PLUS(d[2], -2.25f, d[0]), odd_p = PLUS(d[3], -2.25f, d[1]);
+    const vec even_q = PLUS(d[2], -0.25f, d[0]), odd_q = PLUS(d[3], -0.25f, d[1]);
+    if (n == 5) d[4] = PLUS(PLUS(d[4], -2.25f, d[2]), -0.25f, even_p);
+    d[0] = PLUS(odd_p, 0.5f, even_p);
+    d[1] = PLUS(odd_p, -0.5f, even_p);
+    d[2] = PLUS(odd_q, 1.5f, even_q);
+    d[3] = PLUS(odd_q, -1.5f, even_q);
+}
 
 /* B^T d of the points 0, 2/3, -2/3, 3/2, -3/2, infinity: M(x) = x (x^2 - 4/9) (x^2 - 9/4). */
 INLINE void transform_6(vec d[6]) {
@@ -108,15 +132,35 @@ INLINE void transform_8_or_9(size_t n, vec *d) {
     d[7] = PLUS(odd_s, -s, even_s);
 }
 
-/* B^T d, in place. */
-INLINE void transform_input(size_t n, vec *d) {
-    if (n == 6) transform_6(d);
-    if (n == 7) transform_7(d);
-    if (n == 8) transform_8(d);
-    if (n == 9) transform_8_or_9(9, d);
+/* B^T d, in place, of so many points, with infinity among them or without. */
+INLINE void transform_input(size_t n, bool has_infinity, vec *d) {
+    const size_t n_finite = n - has_infinity;
+    if (n_finite == 3) transform_3_or_4(n, d);
+    if (n_finite == 4) transform_4_or_5(n, d);
+    if (n_finite == 5) transform_6(d);
+    if (n_finite == 6) transform_7(d);
+    if (n_finite == 7) transform_8(d);
+    if (n_finite == 8) transform_8_or_9(n, d);
 }
 
-/* y0 .. y3 = A^T d of the points 0, 2/3, -2/3, 3/2, -3/2, infinity. */
+/* y0 .. y2 = A^T d of the points 0, 1, -1, infinity. */
+INLINE void outputs_of_4(vec d[4]) {
+    const vec sum = d[1] + d[2], difference = d[1] - d[2];
+    d[0] = d[0] + sum;
+    d[1] = difference;
+    d[2] = sum + d[3];
+}
+
+/* The same of the points 1/2, -1/2, 3/2, -3/2, infinity. */
+INLINE void outputs_of_5(vec d[5]) {
+    const vec sum_p = d[0] + d[1], difference_p = d[0] - d[1], sum_q = d[2] + d[3], difference_q = d[2] - d[3];
+    d[0] = sum_p + sum_q;
+    d[1] = PLUS(0.5f * difference_p, 1.5f, difference_q);
+    d[2] = PLUS(0.25f * sum_p, 2.25f, sum_q);
+    d[3] = PLUS(PLUS(d[4], 0.125f, difference_p), 3.375f, difference_q);
+}
+
+/* The same of the points 0, 2/3, -2/3, 3/2, -3/2, infinity. */
 INLINE void outputs_of_6(vec d[6]) {
     const float p = 2.0f / 3, q = 1.5f;
     const vec sum_p = d[1] + d[2], difference_p = d[1] - d[2], sum_q = d[3] + d[4], difference_q = d[3] - d[4];
@@ -164,6 +208,8 @@ INLINE void outputs_of_9(size_t m, vec *d) {
 
 /* A^T d: the first m values of d become the outputs. */
 INLINE void transform_output(size_t n, size_t m, vec *d) {
+    if (n == 4) outputs_of_4(d);
+    if (n == 5) outputs_of_5(d);
     if (n == 6) outputs_of_6(d);
     if (n == 7 || n == 8) outputs_of_7_or_8(n, m, d);
     if (n == 9) outputs_of_9(m, d);
@@ -171,54 +217,49 @@ INLINE void transform_output(size_t n, size_t m, vec *d) {
 
 /* ------------------------------------------------------------------ one tile, one vector of channels */
 
-/* in: a vector of n_h x n_w pixels, so many floats between rows and between pixels; out: a plane for each point. */
+/* Along one axis: the inputs of a tile, and how many of them, `step` apart, the first part of the kernel sees at its
+ * points; then the same of its second part, which begins further on and has all points but infinity. */
+struct axis { size_t n_in, n_first, step, n_second, second_begin; };
+
+#define AXIS_WHOLE(n) ((const struct axis){n, n, 1, 0, 0})
+#define AXIS_7 ((const struct axis){12, 9, 1, 8, 4})
+#define AXIS_STRIDED(m) ((const struct axis){2 * (m) + 1, (m) + 1, 2, m, 1})
+
+/* to: n_first and n_second values. */
+INLINE void transform_axis(const struct axis axis, const vec *in, vec *to) {
+#pragma GCC unroll 9
+    for (size_t i = 0; i < axis.n_first; i++) to[i] = in[i * axis.step];
+    if (axis.n_first > 1) transform_input(axis.n_first, true, to);
+    if (axis.n_second == 0) return;
+#pragma GCC unroll 9
+    for (size_t i = 0; i < axis.n_second; i++) to[axis.n_first + i] = in[axis.second_begin + i * axis.step];
+    transform_input(axis.n_second, false, to + axis.n_first);
+}
+
+/* in: a vector of h.n_in x w.n_in pixels, so many floats between rows and between pixels; out: a plane for each pair of
+ * values along the axes. */
 typedef void transform_function(const float *in, size_t row_floats, size_t pixel_floats, float *out, size_t plane);
 
-INLINE void transform(size_t n_h, size_t n_w, const float *in, size_t row_floats, size_t pixel_floats, float *out,
-                      size_t plane) {
-    vec columns[MAX_POINTS * MAX_POINTS]; /* [n_w][n_h] */
-#pragma GCC unroll 9
-    for (size_t j = 0; j < n_w; j++) {
-        vec *column = columns + j * n_h;
-#pragma GCC unroll 9
-        for (size_t i = 0; i < n_h; i++) column[i] = VEC_LOAD(in + i * row_floats + j * pixel_floats);
-        transform_input(n_h, column);
+INLINE void transform(const struct axis h, const struct axis w, const float *in, size_t row_floats,
+                      size_t pixel_floats, float *out, size_t plane) {
+    const size_t n_h = h.n_first + h.n_second, n_w = w.n_first + w.n_second;
+    vec columns[MAX_INPUTS * MAX_POINTS]; /* [n_h][w.n_in] */
+#pragma GCC unroll 12
+    for (size_t j = 0; j < w.n_in; j++) {
+        vec column[MAX_INPUTS], values[CONV_MAX_AXIS_PLANES];
+#pragma GCC unroll 12
+        for (size_t i = 0; i < h.n_in; i++) column[i] = VEC_LOAD(in + i * row_floats + j * pixel_floats);
+        transform_axis(h, column, values);
+#pragma GCC unroll 17
+        for (size_t i = 0; i < n_h; i++) columns[i * w.n_in + j] = values[i];
     }
-#pragma GCC unroll 9
+#pragma GCC unroll 17
     for (size_t i = 0; i < n_h; i++) {
-        vec row[MAX_POINTS];
-#pragma GCC unroll 9
-        for (size_t j = 0; j < n_w; j++) row[j] = columns[j * n_h + i];
-        transform_input(n_w, row);
-#pragma GCC unroll 9
+        vec row[CONV_MAX_AXIS_PLANES];
+        transform_axis(w, columns + i * w.n_in, row);
+#pragma GCC unroll 17
         for (size_t j = 0; j < n_w; j++) VEC_AT(out + (i * n_w + j) * plane) = row[j];
     }
-}
-
-/* As transform along one axis, for a split kernel: planes of the first part's points, then of the second's. in:
- * SPLIT_OUTPUTS + 6 pixels, so many floats between them. */
-INLINE void transform_split(const float *in, size_t step, float *out, size_t plane) {
-    vec first[SPLIT_FIRST], second[SPLIT_SECOND];
-#pragma GCC unroll 9
-    for (size_t i = 0; i < SPLIT_FIRST; i++) first[i] = VEC_LOAD(in + i * step);
-#pragma GCC unroll 9
-    for (size_t i = 0; i < SPLIT_SECOND; i++) second[i] = VEC_LOAD(in + (SPLIT_TAPS + i) * step);
-    transform_8_or_9(SPLIT_FIRST, first);
-    transform_8_or_9(SPLIT_SECOND, second);
-#pragma GCC unroll 9
-    for (size_t i = 0; i < SPLIT_FIRST; i++) VEC_AT(out + i * plane) = first[i];
-#pragma GCC unroll 9
-    for (size_t i = 0; i < SPLIT_SECOND; i++) VEC_AT(out + (SPLIT_FIRST + i) * plane) = second[i];
-}
-
-static void transform_1x7(const float *in, size_t row_floats, size_t pixel_floats, float *out, size_t plane) {
-    (void)row_floats;
-    transform_split(in, pixel_floats, out, plane);
-}
-
-static void transform_7x1(const float *in, size_t row_floats, size_t pixel_floats, float *out, size_t plane) {
-    (void)pixel_floats;
-    transform_split(in, row_floats, out, plane);
 }
 
 /* The way back: products of all points to m_h x m_w outputs. bias: [LANES] or NULL. */
@@ -252,22 +293,26 @@ INLINE void finish(size_t n_h, size_t n_w, size_t m_h, size_t m_w, const float *
 }
 
 /* Functions of each kind, so that each has its transforms unrolled. */
-#define TRANSFORM(NAME, N_H, N_W)                                                                                    \
+#define TRANSFORM(NAME, H, W)                                                                                        \
     static void transform_##NAME(const float *in, size_t row_floats, size_t pixel_floats, float *out,                \
                                  size_t plane) {                                                                     \
-        transform(N_H, N_W, in, row_floats, pixel_floats, out, plane);                                               \
+        transform(H, W, in, row_floats, pixel_floats, out, plane);                                                   \
     }
 #define FINISH(NAME, N_H, N_W, M_H, M_W)                                                                             \
     static void finish_##NAME(const float *in, size_t plane, const float *bias, bool is_relu, float *out,            \
                               size_t row_floats, size_t pixel_floats) {                                              \
         finish(N_H, N_W, M_H, M_W, in, plane, bias, is_relu, out, row_floats, pixel_floats);                         \
     }
-TRANSFORM(3x3, 6, 6)
-TRANSFORM(3x3_large, 7, 7)
-TRANSFORM(8x8, 8, 8)
-TRANSFORM(9x9, 9, 9)
-TRANSFORM(1x3, 1, 6)
-TRANSFORM(3x1, 6, 1)
+TRANSFORM(3x3, AXIS_WHOLE(6), AXIS_WHOLE(6))
+TRANSFORM(3x3_large, AXIS_WHOLE(7), AXIS_WHOLE(7))
+TRANSFORM(8x8, AXIS_WHOLE(8), AXIS_WHOLE(8))
+TRANSFORM(9x9, AXIS_WHOLE(9), AXIS_WHOLE(9))
+TRANSFORM(1x3, AXIS_WHOLE(1), AXIS_WHOLE(6))
+TRANSFORM(3x1, AXIS_WHOLE(6), AXIS_WHOLE(1))
+TRANSFORM(1x7, AXIS_WHOLE(1), AXIS_7)
+TRANSFORM(7x1, AXIS_7, AXIS_WHOLE(1))
+TRANSFORM(strided, AXIS_STRIDED(3), AXIS_STRIDED(3))
+TRANSFORM(strided_large, AXIS_STRIDED(4), AXIS_STRIDED(4))
 FINISH(3x3, 6, 6, 4, 4)
 FINISH(3x3_large, 7, 7, 5, 5)
 FINISH(3x3_largest, 8, 8, 6, 6)
@@ -277,26 +322,50 @@ FINISH(1x3, 1, 6, 1, 4)
 FINISH(3x1, 6, 1, 4, 1)
 FINISH(1x7, 1, 9, 1, 6)
 FINISH(7x1, 9, 1, 6, 1)
+FINISH(strided, 4, 4, 3, 3)
+FINISH(strided_large, 5, 5, 4, 4)
 
-/* A tile has outputs m_h x m_w, found from inputs in_h x in_w by n_points products. */
+/* A tile has outputs m_h x m_w, found from inputs in_h x in_w by products at points first_h x first_w. Along an axis on
+ * which the kernel has two parts, the first second_h or second_w of those are points of the second part too. */
 struct kind {
-    size_t in_h, in_w, m_h, m_w, n_points;
-    bool is_split;
+    size_t in_h, in_w, m_h, m_w, first_h, first_w, second_h, second_w;
     transform_function *transform;
     finish_function *finish;
 };
-static const struct kind KINDS[] = {{6, 6, 4, 4, 36, false, transform_3x3, finish_3x3},
-                                    {7, 7, 5, 5, 49, false, transform_3x3_large, finish_3x3_large},
-                                    {8, 8, 6, 6, 64, false, transform_8x8, finish_3x3_largest},
-                                    {9, 9, 7, 7, 81, false, transform_9x9, finish_3x3_huge},
-                                    {8, 8, 4, 4, 64, false, transform_8x8, finish_5x5},
-                                    {1, 6, 1, 4, 6, false, transform_1x3, finish_1x3},
-                                    {6, 1, 4, 1, 6, false, transform_3x1, finish_3x1},
-                                    {1, 12, 1, 6, 9, true, transform_1x7, finish_1x7},
-                                    {12, 1, 6, 1, 9, true, transform_7x1, finish_7x1}};
+static const struct kind KINDS[] = {{6, 6, 4, 4, 6, 6, 0, 0, transform_3x3, finish_3x3},
+                                    {7, 7, 5, 5, 7, 7, 0, 0, transform_3x3_large, finish_3x3_large},
+                                    {8, 8, 6, 6, 8, 8, 0, 0, transform_8x8, finish_3x3_largest},
+                                    {9, 9, 7, 7, 9, 9, 0, 0, transform_9x9, finish_3x3_huge},
+                                    {8, 8, 4, 4, 8, 8, 0, 0, transform_8x8, finish_5x5},
+                                    {1, 6, 1, 4, 1, 6, 0, 0, transform_1x3, finish_1x3},
+                                    {6, 1, 4, 1, 6, 1, 0, 0, transform_3x1, finish_3x1},
+                                    {1, 12, 1, 6, 1, 9, 0, 8, transform_1x7, finish_1x7},
+                                    {12, 1, 6, 1, 9, 1, 8, 0, transform_7x1, finish_7x1},
+                                    {7, 7, 3, 3, 4, 4, 3, 3, transform_strided, finish_strided},
+                                    {9, 9, 4, 4, 5, 5, 4, 4, transform_strided_large, finish_strided_large}};
 
-/* Sums at a point of a split kernel go on with its second part, which has all points of the first one but infinity. */
-static bool has_second_part(const struct kind *kind, size_t point) { return kind->is_split && point < SPLIT_SECOND; }
+/* The kind of a convolution in tiles of tile_h x tile_w outputs. */
+static const struct kind *find_kind(const struct window *window, size_t tile_h, size_t tile_w) {
+    const size_t in_h = (tile_h - 1) * window->stride_h + window->kernel_h;
+    const size_t in_w = (tile_w - 1) * window->stride_w + window->kernel_w;
+    const struct kind *kind = KINDS;
+    while (kind->in_h != in_h || kind->in_w != in_w || kind->m_h != tile_h || kind->m_w != tile_w) kind++;
+    return kind;
+}
+
+static size_t count_points(const struct kind *kind) { return kind->first_h * kind->first_w; }
+
+/* Parts of the kernel that are added up at a point. */
+static size_t count_parts(const struct kind *kind, size_t point) {
+    const size_t h = point / kind->first_w, w = point % kind->first_w;
+    return (h < kind->second_h ? 2 : 1) * (w < kind->second_w ? 2 : 1);
+}
+
+/* The plane of one of those parts. */
+static size_t plane_of(const struct kind *kind, size_t point, size_t part) {
+    const size_t h = point / kind->first_w, w = point % kind->first_w, parts_w = w < kind->second_w ? 2 : 1;
+    return (h + part / parts_w * kind->first_h) * (kind->first_w + kind->second_w) + w + part % parts_w * kind->first_w;
+}
 
 /* ------------------------------------------------------------------ a block of tiles */
 
@@ -349,7 +418,9 @@ static void transform_tile(const struct work *work, size_t tile, float *out) {
     const struct kind *kind = work->kind;
     const struct place place = place_of(work, tile);
     const float *in = work->job->in + place.image * work->job->in_stride;
-    const size_t top = place.row - shape->window.padding.top, left = place.column - shape->window.padding.left;
+    const struct window *window = &shape->window;
+    const size_t top = place.row * window->stride_h - window->padding.top;
+    const size_t left = place.column * window->stride_w - window->padding.left;
     const size_t c = shape->in_c, whole = c / LANES * LANES;
     const bool is_inside = top < shape->in_h && kind->in_h <= shape->in_h - top && left < shape->in_w &&
                            kind->in_w <= shape->in_w - left;
@@ -383,18 +454,16 @@ static void multiply_points(const struct work *work, size_t n_tiles) {
     const size_t n_panels = (shape->out_c + PANEL - 1) / PANEL, whole_c = (shape->out_c + LANES - 1) / LANES * LANES;
     const float *panel = work->job->kernel;
     struct gemm_block block = {.n_rows = n_tiles, .n_runs = 1, .a_stride = work->in_row, .c_stride = work->out_row};
-    for (size_t point = 0; point < work->kind->n_points; point++)
+    for (size_t point = 0; point < count_points(work->kind); point++) {
+        const size_t n_parts = count_parts(work->kind, point);
         for (size_t i = 0; i < n_panels; i++) {
-            const float *transformed = work->transformed + point * work->in_plane;
             block.n_columns = whole_c - i * PANEL < PANEL ? whole_c - i * PANEL : PANEL;
             block.c = work->products + point * work->out_plane + i * PANEL;
-            multiply_panel(work, &block, transformed, panel, false);
-            panel += shape->in_c * PANEL;
-            if (!has_second_part(work->kind, point)) continue;
-            transformed = work->transformed + (SPLIT_FIRST + point) * work->in_plane;
-            multiply_panel(work, &block, transformed, panel, true);
-            panel += shape->in_c * PANEL;
+            for (size_t part = 0; part < n_parts; part++, panel += shape->in_c * PANEL)
+                multiply_panel(work, &block, work->transformed + plane_of(work->kind, point, part) * work->in_plane,
+                               panel, part > 0);
         }
+    }
 }
 
 /* A tile that reaches beyond the picture, or channels that fill no vector: by way of whole ones. */
@@ -431,9 +500,7 @@ static void finish_tile(const struct work *work, size_t tile, const float *produ
 
 void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
     const struct conv_shape *shape = job->shape;
-    const size_t in_h = job->tile_h + shape->window.kernel_h - 1, in_w = job->tile_w + shape->window.kernel_w - 1;
-    const struct kind *kind = KINDS;
-    while (kind->in_h != in_h || kind->in_w != in_w || kind->m_h != job->tile_h || kind->m_w != job->tile_w) kind++;
+    const struct kind *kind = find_kind(&shape->window, job->tile_h, job->tile_w);
     struct work work = {.job = job, .kind = kind, .tiles_w = (shape->out_w + job->tile_w - 1) / job->tile_w};
     work.tiles_per_image = work.tiles_w * job->n_units;
     work.in_row = CONV_ROW_FLOATS(shape->in_c);
@@ -442,7 +509,7 @@ void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
     work.out_plane = job->block * work.out_row + 16;
     work.transformed = job->scratch;
     work.products = work.transformed + CONV_PLANES(job->tile_h, job->tile_w, shape->window) * work.in_plane;
-    work.patch = work.products + kind->n_points * work.out_plane;
+    work.patch = work.products + count_points(kind) * work.out_plane;
     const size_t n_tiles = work.tiles_per_image * job->n_images, n_blocks = (n_tiles + job->block - 1) / job->block;
     for (size_t b = 0, first = 0; b < n_blocks; b++) {
         const size_t end = (b + 1) * n_tiles / n_blocks;
@@ -460,9 +527,12 @@ void KERNEL(kernel_conv_winograd)(const struct conv_job *job) {
 /* G [n, r] of one axis: row p has p^k / product over the other finite points q of (p - q); the last row, of infinity,
  * has the last coefficient alone. g: rows of row_length values. */
 static void make_g(size_t n, size_t r, double *g, size_t row_length) {
-    static const double points_6[] = {0, 2.0 / 3, -2.0 / 3, 1.5, -1.5}, points_8[] = {0, 1, -1, 2, -2, 0.5, -0.5},
+    static const double points_4[] = {0, 1, -1}, points_5[] = {0.5, -0.5, 1.5, -1.5},
+                        points_6[] = {0, 2.0 / 3, -2.0 / 3, 1.5, -1.5}, points_8[] = {0, 1, -1, 2, -2, 0.5, -0.5},
                         points_9[] = {0.25, -0.25, 2.0 / 3, -2.0 / 3, 1.125, -1.125, 2.125, -2.125};
-    const double *points = n == 6 ? points_6 : n == 9 ? points_9 : points_8; /* n = 7: all but the last of them */
+    static const double *const all_points[MAX_POINTS + 1] = {
+        [4] = points_4, [5] = points_5, [6] = points_6, [7] = points_8, [8] = points_8, [9] = points_9};
+    const double *points = all_points[n];
     for (size_t i = 0; i + 1 < n; i++) {
         double value = 1;
         for (size_t j = 0; j + 1 < n; j++)
@@ -472,18 +542,31 @@ static void make_g(size_t n, size_t r, double *g, size_t row_length) {
     for (size_t k = 0; k < r; k++) g[(n - 1) * row_length + k] = k + 1 == r;
 }
 
-/* One axis' G [CONV_AXIS_PLANES(tile, r), r]. */
-static void make_axis(size_t tile, size_t r, double g[CONV_MAX_AXIS_PLANES * MAX_KERNEL]) {
+/* rows [n, r] = the first n rows of G of a part of the kernel: n_taps taps from first_tap on, every `step`-th. */
+static void make_part(size_t n, size_t n_points, size_t n_taps, size_t first_tap, size_t step, size_t r,
+                      double *rows) {
+    double part[MAX_POINTS * MAX_KERNEL];
+    make_g(n_points, n_taps, part, n_taps);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < n_taps; k++) rows[i * r + first_tap + k * step] = part[i * n_taps + k];
+}
+
+/* One axis' G [CONV_AXIS_PLANES(tile, r, stride), r]: of the whole kernel, of its first 4 and last 3 taps, or at stride
+ * 2 of its even and odd ones. A second part does without infinity, the last row. */
+static void make_axis(size_t tile, size_t r, size_t stride, double g[CONV_MAX_AXIS_PLANES * MAX_KERNEL]) {
+    const size_t n = CONV_AXIS_POINTS(tile, r, stride);
     for (size_t i = 0; i < CONV_MAX_AXIS_PLANES * MAX_KERNEL; i++) g[i] = 0;
-    if (!CONV_IS_SPLIT(r)) {
-        make_g(tile + r - 1, r, g, r);
-        return;
+    if (r == 1) {
+        g[0] = 1;
+    } else if (stride == 2) {
+        make_part(n, n, (r + 1) / 2, 0, 2, r, g);
+        make_part(n - 1, n, r / 2, 1, 2, r, g + n * r);
+    } else if (r == 7) {
+        make_part(n, n, 4, 0, 1, r, g);
+        make_part(n - 1, n, 3, 4, 1, r, g + n * r);
+    } else {
+        make_g(n, r, g, r);
     }
-    make_g(SPLIT_FIRST, SPLIT_TAPS, g, r);
-    double rest[SPLIT_FIRST * SPLIT_REST]; /* with a row of infinity, which the second part does without */
-    make_g(SPLIT_FIRST, SPLIT_REST, rest, SPLIT_REST);
-    for (size_t i = 0; i < SPLIT_SECOND; i++)
-        for (size_t k = 0; k < SPLIT_REST; k++) g[(SPLIT_FIRST + i) * r + SPLIT_TAPS + k] = rest[i * SPLIT_REST + k];
 }
 
 enum { MAX_PLANES = MAX_POINTS * MAX_POINTS };
@@ -506,25 +589,31 @@ static void transform_weights(size_t n_h, size_t r_h, const double *g_h, size_t 
                     planes[(i * n_w + j) * PANEL + o] += g_w[j * r_w + k] * rows[i * r_w + k][o];
 }
 
-/* Where the weights [in_c, PANEL] of a plane and a panel lie, in units of [in_c, PANEL]: as multiply_points reads them,
- * point by point, and of each panel first the one part and then the other. */
-static size_t weights_place(bool is_split, size_t plane, size_t panel, size_t n_panels) {
-    if (!is_split) return plane * n_panels + panel;
-    const bool is_second = plane >= SPLIT_FIRST;
-    const size_t point = plane - (is_second ? SPLIT_FIRST : 0);
-    return 2 * point * n_panels + (point < SPLIT_SECOND ? 2 * panel + is_second : panel);
+/* Where the weights of a plane and a panel lie, in units of [in_c, PANEL]: as multiply_points reads them, point by
+ * point, panel by panel, part by part. */
+struct weights_place { size_t first, step; }; /* of panel 0; to the next one */
+
+static void find_places(const struct kind *kind, size_t n_panels, struct weights_place places[MAX_PLANES]) {
+    for (size_t point = 0, first = 0; point < count_points(kind); point++) {
+        const size_t n_parts = count_parts(kind, point);
+        for (size_t part = 0; part < n_parts; part++)
+            places[plane_of(kind, point, part)] = (struct weights_place){first + part, n_parts};
+        first += n_parts * n_panels;
+    }
 }
 
 void KERNEL(kernel_winograd_weights)(const struct conv_shape *shape, size_t tile_h, size_t tile_w, const float *kernel,
                                      float *panels) {
-    const size_t r_h = shape->window.kernel_h, r_w = shape->window.kernel_w, out_c = shape->out_c, in_c = shape->in_c;
-    const size_t n_h = CONV_AXIS_PLANES(tile_h, r_h), n_w = CONV_AXIS_PLANES(tile_w, r_w);
-    const size_t n_panels = (out_c + PANEL - 1) / PANEL;
-    const bool is_split = CONV_IS_SPLIT(r_h) || CONV_IS_SPLIT(r_w);
+    const struct window *window = &shape->window;
+    const size_t r_h = window->kernel_h, r_w = window->kernel_w, out_c = shape->out_c, in_c = shape->in_c;
+    const size_t n_h = CONV_AXIS_PLANES(tile_h, r_h, window->stride_h);
+    const size_t n_w = CONV_AXIS_PLANES(tile_w, r_w, window->stride_w), n_panels = (out_c + PANEL - 1) / PANEL;
+    struct weights_place places[MAX_PLANES];
     double g_h[CONV_MAX_AXIS_PLANES * MAX_KERNEL], g_w[CONV_MAX_AXIS_PLANES * MAX_KERNEL];
     double weights[MAX_KERNEL * MAX_KERNEL * PANEL], planes[MAX_PLANES * PANEL];
-    make_axis(tile_h, r_h, g_h);
-    make_axis(tile_w, r_w, g_w);
+    make_axis(tile_h, r_h, window->stride_h, g_h);
+    make_axis(tile_w, r_w, window->stride_w, g_w);
+    find_places(find_kind(window, tile_h, tile_w), n_panels, places);
     for (size_t panel = 0; panel < n_panels; panel++)
         for (size_t i = 0; i < in_c; i++) {
             for (size_t k = 0; k < r_h * r_w; k++)
@@ -534,7 +623,7 @@ void KERNEL(kernel_winograd_weights)(const struct conv_shape *shape, size_t tile
             transform_weights(n_h, r_h, g_h, n_w, r_w, g_w, weights, planes);
             for (size_t p = 0; p < n_h * n_w; p++)
                 for (size_t o = 0; o < PANEL; o++)
-                    panels[(weights_place(is_split, p, panel, n_panels) * in_c + i) * PANEL + o] =
+                    panels[((places[p].first + panel * places[p].step) * in_c + i) * PANEL + o] =
                         (float)planes[p * PANEL + o];
         }
 }

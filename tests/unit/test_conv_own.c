@@ -188,14 +188,15 @@ static void check_shape(size_t h, size_t w, size_t c_in, size_t c_out, struct wi
 
 /* The root of the mean square error of what a layer deep in a network computes (many channels, none of them negative),
  * in units of the outputs' own. */
-static double error_of(enum conv_way way, const struct kernels *kernels) {
-    enum { SIZE = 21, C_IN = 512, C_OUT = 16, N_IN = SIZE * SIZE * C_IN, N_OUT = SIZE * SIZE * C_OUT };
-    const struct window window = {3, 3, 1, 1, 1, 1, {1, 1, 1, 1}};
-    const struct conv_shape shape = {SIZE, SIZE, C_IN, SIZE, SIZE, C_OUT, 1, window};
+static double error_of(enum conv_way way, size_t stride, const struct kernels *kernels) {
+    enum { SIZE = 21, C_IN = 512, C_OUT = 16, N_IN = SIZE * SIZE * C_IN, MOST_OUT = SIZE * SIZE * C_OUT };
+    const struct window window = {3, 3, stride, stride, 1, 1, {1, 1, 1, 1}};
+    const size_t size = outputs(SIZE, 1, 1, 3, stride, 1), n_out = size * size * C_OUT;
+    const struct conv_shape shape = {SIZE, SIZE, C_IN, size, size, C_OUT, 1, window};
     struct conv_own *conv = NULL;
     float *in = random_values(N_IN, 1), *kernel = random_values(9 * C_IN * C_OUT, 0.03f);
-    float *out = malloc(N_OUT * sizeof *out);
-    double *expected = malloc(N_OUT * sizeof *expected), errors = 0, squares = 0;
+    float *out = malloc(MOST_OUT * sizeof *out);
+    double *expected = malloc(MOST_OUT * sizeof *expected), errors = 0, squares = 0;
     assert_true(out && expected);
     for (size_t i = 0; i < N_IN; i++) in[i] = in[i] > 0 ? in[i] : 0;
     convolve(&shape, in, kernel, NULL, expected);
@@ -204,7 +205,7 @@ static double error_of(enum conv_way way, const struct kernels *kernels) {
     assert_non_null(scratch);
     const struct conv_own_call call = {.in = in, .out = out, .n_images = 1, .n_units = conv->n_units};
     conv_own_run(conv, kernels, &call, scratch);
-    for (size_t i = 0; i < N_OUT; i++) {
+    for (size_t i = 0; i < n_out; i++) {
         errors += ((double)out[i] - expected[i]) * ((double)out[i] - expected[i]);
         squares += expected[i] * expected[i];
     }
@@ -219,14 +220,15 @@ static double error_of(enum conv_way way, const struct kernels *kernels) {
 
 static void exactness(void **state) {
     (void)state;
-    static const struct { enum conv_way way; double most; } bounds[] = {
-        {CONV_WAY_GATHERED, 1e-6}, {CONV_WAY_WINOGRAD_3X3, 1e-6}, {CONV_WAY_WINOGRAD_3X3_LARGE, 4e-6},
-        {CONV_WAY_WINOGRAD_3X3_LARGEST, 5e-6}, {CONV_WAY_WINOGRAD_3X3_HUGE, 1.2e-5}};
+    static const struct { enum conv_way way; size_t stride; double most; } bounds[] = {
+        {CONV_WAY_GATHERED, 1, 1e-6}, {CONV_WAY_WINOGRAD_3X3, 1, 1e-6}, {CONV_WAY_WINOGRAD_3X3_LARGE, 1, 4e-6},
+        {CONV_WAY_WINOGRAD_3X3_LARGEST, 1, 5e-6}, {CONV_WAY_WINOGRAD_3X3_HUGE, 1, 1.2e-5},
+        {CONV_WAY_WINOGRAD_STRIDED, 2, 1e-6}, {CONV_WAY_WINOGRAD_STRIDED_LARGE, 2, 1e-6}};
     for (filtags_isa wanted = FILTAGS_ISA_PORTABLE; wanted <= FILTAGS_ISA_AVX512; wanted++)
         for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
             filtags_isa isa;
             if (isa_resolve(wanted, &isa)) continue;
-            const double error = error_of(bounds[i].way, kernels_for(isa));
+            const double error = error_of(bounds[i].way, bounds[i].stride, kernels_for(isa));
             if (!(error <= bounds[i].most))
                 fail_msg("%s, %s: an error of at most %g expected, got %g", isa_name(isa),
                          conv_way_name(bounds[i].way), bounds[i].most, error);
@@ -235,6 +237,7 @@ static void exactness(void **state) {
 
 /* ------------------------------------------------------------------ tests */
 
+#define NO_PADDING {0, 0, 0, 0}
 static const struct window WINDOWS[] = {
     {3, 3, 1, 1, 1, 1, {1, 1, 1, 1}}, {5, 5, 1, 1, 1, 1, {2, 2, 2, 2}}, {1, 7, 1, 1, 1, 1, {0, 0, 3, 3}},
     {7, 1, 1, 1, 1, 1, {3, 3, 0, 0}}, {1, 3, 1, 1, 1, 1, {0, 0, 1, 1}}, {3, 1, 1, 1, 1, 1, {1, 1, 0, 0}},
@@ -289,6 +292,11 @@ static void strides(void **state) {
                 check_shape(13, 16, 35, 9, window, false);
             }
     check_shape(12, 9, 8, 8, (struct window){3, 2, 2, 1, 1, 3, {1, 0, 2, 1}}, true);
+    for (size_t i = 0; i < 48; i++) { /* what Winograd's method does at stride 2, in all positions of its last tiles */
+        const struct window window = {3, 3, 2, 2, 1, 1, {i % 2, i / 2 % 2, i / 4 % 2, i / 8 % 2}};
+        check_shape(3 + i % 17, 3 + i * 5 % 19, 1 + i, 48 - i, window, i % 3 == 0);
+    }
+    check_shape(35, 35, 96, 40, (struct window){3, 3, 2, 2, 1, 1, NO_PADDING}, false);
 }
 
 static void check_not_finite(const struct conv_shape *shape, enum conv_way way, const struct kernels *kernels,
