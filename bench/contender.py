@@ -58,6 +58,7 @@ def scale(taps):
 class Contender:
     """Runs batches one after the other; the next one is decoded meanwhile."""
     channels_first = False
+    warm_pictures = 1  # for each thread before time counts, or a batch: all memory shall have been in use
 
     def __init__(self, options):
         self.options, self.batch = options, options.batch
@@ -174,6 +175,7 @@ class OpenVino(Contender):
 class OpenVinoThroughput(OpenVino):
     """Several pictures at once, as many as it thinks best."""
     hint = "THROUGHPUT"
+    warm_pictures = 8
 
     def run(self, items, load):
         found = [None] * len(items)
@@ -231,6 +233,7 @@ class PyTorchCompiled(PyTorch):
 
 class FilTags(Contender):
     """The library, as its program uses it: each thread takes the next few pictures."""
+    warm_pictures = 8
 
     def __init__(self, options):
         super().__init__(options)
@@ -245,9 +248,6 @@ class FilTags(Contender):
     def run_decode(self, paths):
         return self.network.run(paths=paths)
 
-
-# for each thread, before time counts: enough to touch all memory that a way's batches, streams or threads need
-WARM_PICTURES = 8
 
 CONTENDERS = {"scripts": Scripts, "tensorflow": TensorFlow, "openvino-latency": OpenVino,
               "openvino-throughput": OpenVinoThroughput, "onnxruntime": OnnxRuntime, "pytorch": PyTorch,
@@ -273,9 +273,9 @@ def main():
     contender = CONTENDERS[options.name](options)
     paths = list_pictures(options)
     tensors = contender.stack(paths)
-    n_warm = max(options.batch, WARM_PICTURES * options.threads)
+    n_warm = max(options.batch, contender.warm_pictures * options.threads)
     warm = contender.run_plain(tensors[:n_warm])
-    contender.run_decode(paths[:n_warm])
+    contender.run_decode(paths[:max(options.batch, 1)])
 
     def tell(**values):
         print(json.dumps(values), file=lines, flush=True)
