@@ -21,8 +21,9 @@ static filtags_status select_by_keyword(const filtags_model *model, bool by_name
     size_t n = 0;
     for (size_t i = 0; i < graph->n_layers; i++) {
         const struct layer_record *layer = &graph->layers[i];
-        is_selected[i] = is_map(layer) && (by_name ? has_conv_in_name(layer) : layer->is_conv2d);
-        n += is_selected[i];
+        if (!is_map(layer) || !(by_name ? has_conv_in_name(layer) : layer->is_conv2d)) continue;
+        is_selected[i] = true;
+        n++;
     }
     if (n) return FILTAGS_OK;
     return error_set(FILTAGS_ERROR_DATA, "%s: a network with a layer %s expected, it has none", model->path,
@@ -40,7 +41,7 @@ static void append_examples(const struct graph *graph, struct buffer *text) {
     }
 }
 
-/* Select what one item of the list (a name or a glob) matches. */
+/* Select what one item of the list matches: a name or a glob, else a keyword. */
 static filtags_status select_item(const filtags_model *model, const char *item, bool *is_selected) {
     const struct graph *graph = &model->graph;
     const filtags_layer *no_map = NULL;
@@ -60,6 +61,8 @@ static filtags_status select_item(const filtags_model *model, const char *item, 
         return error_set(FILTAGS_ERROR_USAGE, "--layers %s: layers with feature maps expected, the output of '%s' has "
                          "%zu dimension%s", item, no_map->name, no_map->n_dims, no_map->n_dims == 1 ? "" : "s");
     }
+    const bool by_name = strcmp(item, "name") == 0;
+    if (by_name || strcmp(item, "conv") == 0) return select_by_keyword(model, by_name, is_selected);
     struct buffer names = {0};
     struct suggestion meant = suggestion_of(item);
     char room[128];
@@ -83,8 +86,8 @@ static filtags_status select_list(const filtags_model *model, const char *list, 
         size_t length = strlen(item);
         while (length && (item[length - 1] == ' ' || item[length - 1] == '\t')) item[--length] = '\0';
         status = *item ? select_item(model, item, is_selected)
-                       : error_set(FILTAGS_ERROR_USAGE, "--layers '%s': conv, name, or layer names and globs separated "
-                                   "by commas expected", list);
+                       : error_set(FILTAGS_ERROR_USAGE, "--layers '%s': conv, name, a layer name or a glob expected "
+                                   "before and behind each comma, found nothing", list);
     }
     free(copy);
     return status;

@@ -430,12 +430,15 @@ static void selection(void **state) {
     check_selection(model, "inner/conv, in", "in inner/conv");
     check_selection(model, "inner/*,inner/bn", "inner/bn inner/conv");
     check_selection(model, "*", "in inner/bn inner/conv");
+    check_selection(model, "in,conv", "in inner/conv"); /* no layer's name: the keyword */
+    check_selection(model, "inner/bn,name", "inner/bn inner/conv");
     check_selection_fails(model, "cnov", FILTAGS_ERROR_USAGE, "--layers cnov: matches no layer of");
     check_selection_fails(model, "cnov", FILTAGS_ERROR_USAGE, "(there are: in, inner/bn, inner/conv)");
     check_selection_fails(model, "inner/cnov", FILTAGS_ERROR_USAGE, "inner/conv); did you mean inner/conv?");
     check_selection_fails(model, "out", FILTAGS_ERROR_USAGE, "the output of 'out' has 1 dimension");
-    check_selection_fails(model, "in,,out", FILTAGS_ERROR_USAGE, "separated by commas expected");
-    check_selection_fails(model, "", FILTAGS_ERROR_USAGE, "separated by commas expected");
+    check_selection_fails(model, "in,,out", FILTAGS_ERROR_USAGE, "behind each comma, found nothing");
+    check_selection_fails(model, "conv,", FILTAGS_ERROR_USAGE, "--layers 'conv,': conv, name, a layer name");
+    check_selection_fails(model, "", FILTAGS_ERROR_USAGE, "a layer name or a glob expected");
     filtags_model_destroy(model);
     char *config = memory_copy_string(CONFIG);
     memcpy(strstr(config, "\"Conv2D\""), "\"Dense\" ", 8);
