@@ -17,6 +17,7 @@ enum conv_way {
     CONV_WAY_WINOGRAD_3X3,  /* Winograd's method: for this kernel, outputs of a tile along each axis */
     CONV_WAY_WINOGRAD_3X3_LARGE,
     CONV_WAY_WINOGRAD_3X3_LARGEST,
+    CONV_WAY_WINOGRAD_3X3_TALL,
     CONV_WAY_WINOGRAD_3X3_HUGE,
     CONV_WAY_WINOGRAD_5X5,
     CONV_WAY_WINOGRAD_1X3,

@@ -13,10 +13,10 @@
  *
  * The larger a tile, the fewer multiplications and digits. Errors of 512 channels of inputs that are not negative, the
  * root of their mean square in units of the outputs' (test_conv_own.c measures them anew): a plain sum 0.3e-6, F(4,3)
- * along both axes 0.8e-6, F(5,3) 3.0e-6, F(6,3) 3.6e-6, F(7,3) 9.0e-6. Points were looked for by trying out many: with
- * n = 6, 1 and 2 instead of 2/3 and 3/2 had two and a half times the error; with n = 9, 0 and points that are not
- * symmetric two to five times. Most of the error is that of long sums, which is why they are made in parts
- * (MOST_TERMS).
+ * along both axes 0.8e-6, F(5,3) 3.0e-6, F(6,3) 3.6e-6, F(7,3) 6.6e-6, F(7,3) along one and F(4,3) along the other
+ * 2.6e-6. Points were looked for by trying out many: with n = 6, 1 and 2 instead of 2/3 and 3/2 had two and a half
+ * times the error; with n = 9, 0 and points that are not symmetric two to five times. Most of the error is that of long
+ * sums, which is why they are made in parts (MOST_TERMS).
  *
  * A kernel of length 7 is split: its first 4 taps and its last 3 are kernels of their own, F(6,4) with n = 9 and F(6,3)
  * at the same points but infinity. Their outputs are added, which at a common point is to add the products: one sum
@@ -306,7 +306,8 @@ INLINE void finish(size_t n_h, size_t n_w, size_t m_h, size_t m_w, const float *
 TRANSFORM(3x3, AXIS_WHOLE(6), AXIS_WHOLE(6))
 TRANSFORM(3x3_large, AXIS_WHOLE(7), AXIS_WHOLE(7))
 TRANSFORM(8x8, AXIS_WHOLE(8), AXIS_WHOLE(8))
-TRANSFORM(9x9, AXIS_WHOLE(9), AXIS_WHOLE(9))
+TRANSFORM(3x3_tall, AXIS_WHOLE(9), AXIS_WHOLE(6))
+TRANSFORM(3x3_huge, AXIS_WHOLE(9), AXIS_WHOLE(9))
 TRANSFORM(1x3, AXIS_WHOLE(1), AXIS_WHOLE(6))
 TRANSFORM(3x1, AXIS_WHOLE(6), AXIS_WHOLE(1))
 TRANSFORM(1x7, AXIS_WHOLE(1), AXIS_7)
@@ -316,6 +317,7 @@ TRANSFORM(strided_large, AXIS_STRIDED(4), AXIS_STRIDED(4))
 FINISH(3x3, 6, 6, 4, 4)
 FINISH(3x3_large, 7, 7, 5, 5)
 FINISH(3x3_largest, 8, 8, 6, 6)
+FINISH(3x3_tall, 9, 6, 7, 4)
 FINISH(3x3_huge, 9, 9, 7, 7)
 FINISH(5x5, 8, 8, 4, 4)
 FINISH(1x3, 1, 6, 1, 4)
@@ -325,24 +327,31 @@ FINISH(7x1, 9, 1, 6, 1)
 FINISH(strided, 4, 4, 3, 3)
 FINISH(strided_large, 5, 5, 4, 4)
 
-/* A tile has outputs m_h x m_w, found from inputs in_h x in_w by products at points first_h x first_w. Along an axis on
- * which the kernel has two parts, the first second_h or second_w of those are points of the second part too. */
+/* Terms of a sum that are added up before they are added to the others: of 512 at once, errors are twice as large as of
+ * 128. Parts half as long are slower by 3 %; they are for the tiles that need it. */
+enum { MOST_TERMS = 128, FEWER_TERMS = 64 };
+
+/* A tile has outputs m_h x m_w, found from inputs in_h x in_w by products at points first_h x first_w, whose sums are
+ * made in parts of so many terms. Along an axis on which the kernel has two parts, the first second_h or second_w of
+ * those are points of the second part too. */
 struct kind {
-    size_t in_h, in_w, m_h, m_w, first_h, first_w, second_h, second_w;
+    size_t in_h, in_w, m_h, m_w, first_h, first_w, second_h, second_w, most_terms;
     transform_function *transform;
     finish_function *finish;
 };
-static const struct kind KINDS[] = {{6, 6, 4, 4, 6, 6, 0, 0, transform_3x3, finish_3x3},
-                                    {7, 7, 5, 5, 7, 7, 0, 0, transform_3x3_large, finish_3x3_large},
-                                    {8, 8, 6, 6, 8, 8, 0, 0, transform_8x8, finish_3x3_largest},
-                                    {9, 9, 7, 7, 9, 9, 0, 0, transform_9x9, finish_3x3_huge},
-                                    {8, 8, 4, 4, 8, 8, 0, 0, transform_8x8, finish_5x5},
-                                    {1, 6, 1, 4, 1, 6, 0, 0, transform_1x3, finish_1x3},
-                                    {6, 1, 4, 1, 6, 1, 0, 0, transform_3x1, finish_3x1},
-                                    {1, 12, 1, 6, 1, 9, 0, 8, transform_1x7, finish_1x7},
-                                    {12, 1, 6, 1, 9, 1, 8, 0, transform_7x1, finish_7x1},
-                                    {7, 7, 3, 3, 4, 4, 3, 3, transform_strided, finish_strided},
-                                    {9, 9, 4, 4, 5, 5, 4, 4, transform_strided_large, finish_strided_large}};
+static const struct kind KINDS[] = {
+    {6, 6, 4, 4, 6, 6, 0, 0, MOST_TERMS, transform_3x3, finish_3x3},
+    {7, 7, 5, 5, 7, 7, 0, 0, MOST_TERMS, transform_3x3_large, finish_3x3_large},
+    {8, 8, 6, 6, 8, 8, 0, 0, MOST_TERMS, transform_8x8, finish_3x3_largest},
+    {9, 6, 7, 4, 9, 6, 0, 0, MOST_TERMS, transform_3x3_tall, finish_3x3_tall},
+    {9, 9, 7, 7, 9, 9, 0, 0, FEWER_TERMS, transform_3x3_huge, finish_3x3_huge},
+    {8, 8, 4, 4, 8, 8, 0, 0, MOST_TERMS, transform_8x8, finish_5x5},
+    {1, 6, 1, 4, 1, 6, 0, 0, MOST_TERMS, transform_1x3, finish_1x3},
+    {6, 1, 4, 1, 6, 1, 0, 0, MOST_TERMS, transform_3x1, finish_3x1},
+    {1, 12, 1, 6, 1, 9, 0, 8, MOST_TERMS, transform_1x7, finish_1x7},
+    {12, 1, 6, 1, 9, 1, 8, 0, MOST_TERMS, transform_7x1, finish_7x1},
+    {7, 7, 3, 3, 4, 4, 3, 3, MOST_TERMS, transform_strided, finish_strided},
+    {9, 9, 4, 4, 5, 5, 4, 4, MOST_TERMS, transform_strided_large, finish_strided_large}};
 
 /* The kind of a convolution in tiles of tile_h x tile_w outputs. */
 static const struct kind *find_kind(const struct window *window, size_t tile_h, size_t tile_w) {
@@ -368,10 +377,6 @@ static size_t plane_of(const struct kind *kind, size_t point, size_t part) {
 }
 
 /* ------------------------------------------------------------------ a block of tiles */
-
-/* Terms of a sum that are added up before they are added to the others: of 512 at once, errors are twice as large.
- * Parts half as long were slower by 3 %. */
-enum { MOST_TERMS = 128 };
 
 struct work {
     const struct conv_job *job;
@@ -439,7 +444,7 @@ static void transform_tile(const struct work *work, size_t tile, float *out) {
 /* products [n_tiles, out_row] (+)= transformed [n_tiles, in_c] * panel [in_c, PANEL], so many terms at a time. */
 static void multiply_panel(const struct work *work, struct gemm_block *block, const float *transformed,
                            const float *panel, bool is_added) {
-    const size_t in_c = work->job->shape->in_c, n_parts = (in_c + MOST_TERMS - 1) / MOST_TERMS;
+    const size_t in_c = work->job->shape->in_c, n_parts = (in_c + work->kind->most_terms - 1) / work->kind->most_terms;
     for (size_t part = 0, k = 0; part < n_parts; part++, k += block->n_k) {
         block->n_k = (part + 1) * in_c / n_parts - k;
         block->a = transformed + k;
