@@ -18,7 +18,7 @@ static size_t clamp(size_t value, size_t low, size_t high) {
  * don't fit beside them, as many tiles as memory may be spent on share a pass over the weights. */
 static void plan_winograd(struct conv_own *conv) {
     enum { CACHE_FLOATS = 96 * 1024, LEAST_TILES = 16, MOST_TILES = 64, LARGE_WEIGHTS = 256 * 256,
-           MOST_FLOATS = 4 << 20};
+           MOST_FLOATS = 4 << 20 };
     const struct conv_shape *shape = &conv->shape;
     conv->tile_h = conv_way_tile(conv->way).h;
     conv->tile_w = conv_way_tile(conv->way).w;

@@ -58,12 +58,13 @@ enum { CONV_BLOCK_TERMS = 512 };
 
 /* Winograd: points at which a tile's products are made, along an axis and in all; values that its inputs are
  * transformed to, one for each point and part of the kernel. A kernel of 7 has two parts, and so has one of 3 at
- * stride 2 (kernels_winograd.c). */
+ * stride 2; the second does without one of the points (kernels_winograd.c). */
+#define CONV_IS_SPLIT(kernel, stride) ((kernel) == 7 || (stride) == 2)
 #define CONV_AXIS_POINTS(tile, kernel, stride) \
     ((stride) == 2 ? (tile) + 1 : (kernel) == 7 ? (tile) + 3 : (tile) + (kernel) - 1)
 #define CONV_AXIS_PLANES(tile, kernel, stride) \
-    (CONV_AXIS_POINTS(tile, kernel, stride) * ((stride) == 2 || (kernel) == 7 ? 2 : 1) - \
-     ((stride) == 2 || (kernel) == 7 ? 1 : 0))
+    (CONV_AXIS_POINTS(tile, kernel, stride) + \
+     (CONV_IS_SPLIT(kernel, stride) ? CONV_AXIS_POINTS(tile, kernel, stride) - 1 : 0))
 #define CONV_POINTS(tile_h, tile_w, window)                              \
     (CONV_AXIS_POINTS(tile_h, (window).kernel_h, (window).stride_h) * \
      CONV_AXIS_POINTS(tile_w, (window).kernel_w, (window).stride_w))

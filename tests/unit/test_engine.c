@@ -113,7 +113,7 @@ static void activations(void **state) {
 }
 
 /* Averages in padding on all sides, of whole vectors of channels. */
-static void pools_of_3(void **state) {
+static void averages_in_padding(void **state) {
     (void)state;
     for (size_t i = 0; i < 81; i++)
         for (size_t w = 1; w <= 5; w++) {
@@ -706,7 +706,7 @@ int main(void) {
                                        cmocka_unit_test(conv_groups),
                                        cmocka_unit_test(dense),
                                        cmocka_unit_test(activations),
-                                       cmocka_unit_test(pools), cmocka_unit_test(pools_of_3),
+                                       cmocka_unit_test(pools), cmocka_unit_test(averages_in_padding),
                                        cmocka_unit_test(moves),
                                        cmocka_unit_test(broadcasting),
                                        cmocka_unit_test(taps),
